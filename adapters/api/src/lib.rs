@@ -1,0 +1,1 @@
+//! The Adapter trait, its driver, the conformance suite.

@@ -1,0 +1,1 @@
+//! What happens: journal, one task per target, the only writer of state, fan-out.

@@ -1,0 +1,1 @@
+//! The words of Primrack: ids, targets, power, actors, intents, receipts, events; no I/O.

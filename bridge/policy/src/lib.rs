@@ -1,0 +1,1 @@
+//! Who may do what: pure decisions; the only maker of a permit.

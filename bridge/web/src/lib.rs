@@ -1,0 +1,1 @@
+//! The operator's side: health, metrics, API, live stream, page.

@@ -1,0 +1,1 @@
+//! The bytes at each border, versioned, with frozen vectors; no I/O.

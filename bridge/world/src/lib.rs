@@ -1,0 +1,1 @@
+//! The region side: registration, signed touches and menus, pushes to callback URLs.

@@ -1,0 +1,1 @@
+//! A small simulated region: prims, avatars, HTTP, the grids' limits.

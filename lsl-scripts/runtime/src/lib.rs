@@ -1,0 +1,1 @@
+//! LSL parsed, checked and run as the grids run it.

@@ -1,0 +1,1 @@
+//! Benchmarks against reference servers in the same run.

@@ -1,0 +1,1 @@
+//! The whole bridge against region, boards and real backends.
