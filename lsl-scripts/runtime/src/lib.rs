@@ -1,1 +1,31 @@
 //! LSL parsed, checked and run as the grids run it.
+//!
+//! The way of a script through this crate:
+//!
+//! ```text
+//! source ─ syntax ─▶ AST ─ check (profile, tables) ─▶ typed AST ─ vm::compile ─▶ Arc<Program>
+//!                                                                                 │ shared by every copy
+//!                              host (the world) ◀─ calls ─ Script::run_slice ◀────┘
+//! ```
+//!
+//! * [`profile`]: which grid the script is for; every difference between engines hangs on it.
+//! * [`syntax`]: text to tree, with errors that name line, column and remedy.
+//! * [`tables`]: the functions, events and constants each grid has.
+//! * [`check`]: names and types, diagnostics as plain data.
+//! * [`value`]: values, casts, formatting. [`library`]: the functions that need no world.
+//! * [`vm`]: compiler to compact code, the interpreter, events, queue, memory accounting.
+//! * [`host`]: what the region provides.
+
+pub mod check;
+pub mod error;
+pub mod host;
+pub mod library;
+pub mod profile;
+pub mod syntax;
+pub mod tables;
+pub mod value;
+pub mod vm;
+
+pub use error::{ErrorKind, RuntimeError};
+pub use profile::Profile;
+pub use value::{Type, Value};

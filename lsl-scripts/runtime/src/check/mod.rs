@@ -1,0 +1,1 @@
+//! Names and types per profile; diagnostics as plain data.

@@ -1,0 +1,1 @@
+//! Text to tree: lexer, parser, the tree itself, positions in the source.

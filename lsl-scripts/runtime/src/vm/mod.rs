@@ -1,0 +1,1 @@
+//! Compiler to compact code, the interpreter, events, queue, memory accounting.
