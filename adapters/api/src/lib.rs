@@ -1,1 +1,12 @@
-//! The Adapter trait, its driver, the conformance suite.
+//! How a technology joins Primrack: the [`Adapter`] trait, the driver that runs one, and the
+//! conformance suite that each must pass.
+//!
+//! An adapter is a set of small functions that do one thing once: list, observe, execute, listen.
+//! Time-outs, back-off, polling, re-listing after a lost stream and the coalescing of event hints are
+//! the driver's. An adapter never learns who asked, and nothing it says is believed beyond its own targets.
+
+mod adapter;
+mod error;
+
+pub use adapter::{Adapter, Capabilities, Found, Hint, Hints};
+pub use error::AdapterError;

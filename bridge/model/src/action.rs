@@ -1,0 +1,176 @@
+//! What can be asked of a target: one list, at the door.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Power;
+
+/// One thing to do to a target. Every variant says when it is allowed and what it disturbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Bring it up. From Off, Crashed or Saved (a saved machine starts afresh only after a hard off).
+    Start,
+    /// Ask it to end in its own way. From On, Starting or Paused. Accepted is not stopped: a guest may ignore it.
+    SoftOff,
+    /// End it at once, as if the plug were pulled. From anything that runs; unsaved work is lost.
+    HardOff,
+    /// Soft off, then start, as one. From On.
+    Reboot,
+    /// The reset button: at once, without asking. From On, Starting or Stopping.
+    Reset,
+    /// Hold it in memory. From On or Starting.
+    Pause,
+    /// Let it go on. From Paused.
+    Resume,
+    /// Write its memory to disk and end it. From On or Paused.
+    Save,
+    /// Read its memory from disk and let it go on. From Saved.
+    Restore,
+}
+
+impl Action {
+    /// All actions, in the order a menu shows them: harmless first.
+    pub const ALL: [Self; 9] = [
+        Self::Start,
+        Self::Resume,
+        Self::Restore,
+        Self::Pause,
+        Self::Save,
+        Self::SoftOff,
+        Self::Reboot,
+        Self::Reset,
+        Self::HardOff,
+    ];
+
+    /// The token in configuration, policy, wire and journal.
+    #[must_use]
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::SoftOff => "soft-off",
+            Self::HardOff => "hard-off",
+            Self::Reboot => "reboot",
+            Self::Reset => "reset",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Save => "save",
+            Self::Restore => "restore",
+        }
+    }
+    /// The label of a menu button: at most 24 bytes, what a dialog button holds in the grids.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Start => "Start",
+            Self::SoftOff => "Shut down",
+            Self::HardOff => "Power off",
+            Self::Reboot => "Reboot",
+            Self::Reset => "Reset",
+            Self::Pause => "Pause",
+            Self::Resume => "Resume",
+            Self::Save => "Save",
+            Self::Restore => "Restore",
+        }
+    }
+    /// The verb in a sentence to a person: "Starting web-1".
+    #[must_use]
+    pub fn doing(self) -> &'static str {
+        match self {
+            Self::Start => "Starting",
+            Self::SoftOff => "Shutting down",
+            Self::HardOff => "Powering off",
+            Self::Reboot => "Rebooting",
+            Self::Reset => "Resetting",
+            Self::Pause => "Pausing",
+            Self::Resume => "Resuming",
+            Self::Save => "Saving",
+            Self::Restore => "Restoring",
+        }
+    }
+    /// Whether it makes sense from `power`. A stale or unknown state allows nothing that disturbs.
+    #[must_use]
+    pub fn fits(self, power: Power) -> bool {
+        use Power as P;
+        match self {
+            Self::Start => matches!(power, P::Off | P::Crashed),
+            Self::SoftOff => matches!(power, P::On | P::Starting | P::Paused),
+            Self::HardOff => matches!(power, P::On | P::Starting | P::Stopping | P::Paused | P::Saved),
+            Self::Reboot => matches!(power, P::On),
+            Self::Reset => matches!(power, P::On | P::Starting | P::Stopping),
+            Self::Pause => matches!(power, P::On | P::Starting),
+            Self::Resume => matches!(power, P::Paused),
+            Self::Save => matches!(power, P::On | P::Paused),
+            Self::Restore => matches!(power, P::Saved),
+        }
+    }
+    /// The state shown from acceptance until the machine reports another.
+    #[must_use]
+    pub fn transitional(self) -> Power {
+        match self {
+            Self::Start | Self::Reboot | Self::Reset | Self::Resume | Self::Restore => Power::Starting,
+            Self::SoftOff | Self::HardOff | Self::Pause | Self::Save => Power::Stopping,
+        }
+    }
+    /// Whether `power`, reported by the machine, is what the action was to bring about.
+    #[must_use]
+    pub fn is_reached_by(self, power: Power) -> bool {
+        match self {
+            Self::Start | Self::Reboot | Self::Reset | Self::Resume | Self::Restore => power == Power::On,
+            Self::SoftOff | Self::HardOff => matches!(power, Power::Off | Power::Crashed),
+            Self::Pause => power == Power::Paused,
+            Self::Save => power == Power::Saved,
+        }
+    }
+    /// Whether people who use the machine would notice: needs a known, fresh state, and more rights.
+    #[must_use]
+    pub fn is_disruptive(self) -> bool {
+        match self {
+            Self::Start | Self::Resume | Self::Restore => false,
+            Self::SoftOff | Self::HardOff | Self::Reboot | Self::Reset | Self::Pause | Self::Save => true,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.token())
+    }
+}
+
+/// A word that names no action.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no action is called {0:?}; there are start, soft-off, hard-off, reboot, reset, pause, resume, save, restore")]
+pub struct UnknownAction(pub String);
+
+impl FromStr for Action {
+    type Err = UnknownAction;
+    fn from_str(text: &str) -> Result<Self, UnknownAction> {
+        Self::ALL
+            .into_iter()
+            .find(|action| action.token() == text)
+            .ok_or_else(|| UnknownAction(text.chars().take(40).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_button_fits_into_the_dialogs_of_the_grids() {
+        for action in Action::ALL {
+            assert!(action.label().len() <= 24);
+            assert_eq!(action.token().parse(), Ok(action));
+        }
+    }
+
+    #[test]
+    fn an_unknown_state_allows_nothing() {
+        for action in Action::ALL {
+            assert!(!action.fits(Power::Unknown), "{action} from an unknown state");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What there is: targets, the objects that show them, the people who may be named. Plain data,
+//! built once from configuration and shared by every room; a reload builds another.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use crate::{Address, BackendId, GroupId, ObjectId, TargetId};
+
+/// What kind of thing a target is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetKind {
+    /// A server, a virtual machine, a container, a process.
+    #[default]
+    Machine,
+    /// A relay, a lamp: something a board drives.
+    Output,
+    /// Something that opens.
+    Door,
+    /// Several targets acted on together.
+    Group,
+}
+
+/// One target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetEntry {
+    /// Its name in configuration, policy and journal.
+    pub id: TargetId,
+    /// What the world shows; host names stay at home.
+    pub label: SmolStr,
+    /// What kind of thing it is.
+    pub kind: TargetKind,
+    /// Which connection reaches it.
+    pub backend: BackendId,
+    /// What the backend calls it.
+    pub address: Address,
+    /// Whether disruptive actions need a policy that names it outright.
+    pub protected: bool,
+    /// The target groups it belongs to.
+    pub groups: Vec<GroupId>,
+}
+
+/// A target's place in [`Inventory::targets`]: small, cheap to copy, valid within one inventory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TargetIx(pub u32);
+
+/// What touching a unit does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum TouchMode {
+    /// Offers a menu of what this person may do now.
+    #[default]
+    Menu,
+    /// Starts what is off and asks what is on to shut down, without a menu.
+    Toggle,
+    /// Only ever starts.
+    Start,
+}
+
+/// One object in a region: which unit shows which target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectEntry {
+    /// Its name, as in its notecard.
+    pub id: ObjectId,
+    /// What people call it.
+    pub label: SmolStr,
+    /// What touching a unit does.
+    pub touch: TouchMode,
+    /// Unit number and target, sorted by unit.
+    pub units: Vec<(u8, TargetIx)>,
+}
+
+impl ObjectEntry {
+    /// The target that `unit` shows.
+    #[must_use]
+    pub fn target(&self, unit: u8) -> Option<TargetIx> {
+        self.units.binary_search_by_key(&unit, |(n, _)| *n).ok().map(|at| self.units[at].1)
+    }
+}
+
+/// Somebody whom configuration names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// `kind:id` of an actor, such as `avatar:…`.
+    pub actor: SmolStr,
+    /// The groups of people they belong to.
+    pub groups: Vec<GroupId>,
+}
+
+/// A contradiction in what was configured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InventoryError {
+    /// Two targets of one name.
+    #[error("target {0} is defined twice: give one of them another id")]
+    TargetTwice(TargetId),
+    /// Two objects of one name.
+    #[error("object {0} is defined twice: give one of them another id")]
+    ObjectTwice(ObjectId),
+    /// A unit that shows nothing.
+    #[error("unit {unit} of object {object} shows target {target}, which is not defined")]
+    NoTarget {
+        /// The object.
+        object: ObjectId,
+        /// Its unit.
+        unit: u8,
+        /// The name that nothing has.
+        target: TargetId,
+    },
+}
+
+/// What there is.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    targets: Vec<TargetEntry>,
+    objects: Vec<ObjectEntry>,
+    people: Vec<Person>,
+    target_by_id: HashMap<TargetId, TargetIx>,
+    object_by_id: HashMap<ObjectId, u32>,
+    shown_by: Vec<Vec<(u32, u8)>>,
+}
+
+impl Inventory {
+    /// Puts it together. `objects` name their targets by id; see [`InventoryError`] for what is refused.
+    ///
+    /// # Errors
+    /// When an id is used twice or a unit shows a target that is not there.
+    pub fn new(
+        targets: Vec<TargetEntry>,
+        objects: Vec<(ObjectId, SmolStr, TouchMode, Vec<(u8, TargetId)>)>,
+        people: Vec<Person>,
+    ) -> Result<Self, InventoryError> {
+        let mut target_by_id = HashMap::with_capacity(targets.len());
+        for (at, target) in targets.iter().enumerate() {
+            let ix = TargetIx(u32::try_from(at).unwrap_or(u32::MAX));
+            if target_by_id.insert(target.id.clone(), ix).is_some() {
+                return Err(InventoryError::TargetTwice(target.id.clone()));
+            }
+        }
+        let mut shown_by = vec![Vec::new(); targets.len()];
+        let mut object_by_id = HashMap::with_capacity(objects.len());
+        let mut entries = Vec::with_capacity(objects.len());
+        for (at, (id, label, touch, named)) in objects.into_iter().enumerate() {
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
+            let mut units = Vec::with_capacity(named.len());
+            for (unit, target) in named {
+                let Some(ix) = target_by_id.get(&target).copied() else {
+                    return Err(InventoryError::NoTarget { object: id, unit, target });
+                };
+                shown_by[ix.0 as usize].push((at, unit));
+                units.push((unit, ix));
+            }
+            units.sort_unstable_by_key(|(unit, _)| *unit);
+            if object_by_id.insert(id.clone(), at).is_some() {
+                return Err(InventoryError::ObjectTwice(id));
+            }
+            entries.push(ObjectEntry { id, label, touch, units });
+        }
+        for shown in &mut shown_by {
+            shown.shrink_to_fit();
+        }
+        Ok(Self { targets, objects: entries, people, target_by_id, object_by_id, shown_by })
+    }
+    /// All targets; a [`TargetIx`] is a place in here.
+    #[must_use]
+    pub fn targets(&self) -> &[TargetEntry] {
+        &self.targets
+    }
+    /// All objects; the first number of [`Self::shown_by`] is a place in here.
+    #[must_use]
+    pub fn objects(&self) -> &[ObjectEntry] {
+        &self.objects
+    }
+    /// Everybody who is named.
+    #[must_use]
+    pub fn people(&self) -> &[Person] {
+        &self.people
+    }
+    /// The target at a place.
+    #[must_use]
+    pub fn target(&self, ix: TargetIx) -> &TargetEntry {
+        &self.targets[ix.0 as usize]
+    }
+    /// The place of a target.
+    #[must_use]
+    pub fn find_target(&self, id: &str) -> Option<TargetIx> {
+        self.target_by_id.get(id).copied()
+    }
+    /// The place of an object.
+    #[must_use]
+    pub fn find_object(&self, id: &str) -> Option<u32> {
+        self.object_by_id.get(id).copied()
+    }
+    /// The object of that name.
+    #[must_use]
+    pub fn object(&self, id: &str) -> Option<&ObjectEntry> {
+        self.find_object(id).map(|at| &self.objects[at as usize])
+    }
+    /// Which objects (by place) and units show a target.
+    #[must_use]
+    pub fn shown_by(&self, ix: TargetIx) -> &[(u32, u8)] {
+        &self.shown_by[ix.0 as usize]
+    }
+}
