@@ -1,7 +1,11 @@
 //! Values as the engines hold them: types, casts, formatting, equality, size in the script's memory.
 
+pub mod cast;
+pub mod format;
+pub mod number;
 mod text;
 
+pub use cast::NULL_KEY;
 pub use text::Text;
 
 use serde::Serialize;
