@@ -6,7 +6,9 @@
 //! the driver's. An adapter never learns who asked, and nothing it says is believed beyond its own targets.
 
 mod adapter;
+mod driver;
 mod error;
 
 pub use adapter::{Adapter, Capabilities, Found, Hint, Hints};
+pub use driver::{Driver, DriverCounts, DriverSettings, DriverStatus, Sink};
 pub use error::AdapterError;

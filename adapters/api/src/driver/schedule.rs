@@ -1,0 +1,225 @@
+//! Which machine is to be looked at when. No I/O and no clock of its own.
+//!
+//! Every watched address has one slot, so the table never grows. A slot is due at most once; while a
+//! look is under way, the wish for another is remembered and honoured when it returns.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+use backon::ExponentialBackoff;
+use primrack_model::Address;
+use tokio::time::Instant;
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) address: Address,
+    due: Option<Instant>,
+    running: bool,
+    /// Wanted while a look was under way.
+    again: Option<Instant>,
+    /// Counts what was learned by other means; a look that began before is worthless.
+    version: u64,
+    /// It did not answer the last look, and that was said.
+    pub(super) silent: bool,
+    /// The pauses between looks that fail.
+    pub(super) backoff: Option<Box<ExponentialBackoff>>,
+    /// A command is under way until then.
+    pub(super) follow_until: Option<Instant>,
+}
+
+/// One look under way.
+#[derive(Debug, Clone)]
+pub(super) struct Ticket {
+    pub(super) slot: usize,
+    pub(super) address: Address,
+    version: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Schedule {
+    slots: Vec<Slot>,
+    by_address: HashMap<Address, usize>,
+    due: BTreeSet<(Instant, usize)>,
+    running: usize,
+    concurrency: usize,
+}
+
+impl Schedule {
+    pub(super) fn new(watched: Vec<Address>, concurrency: usize) -> Self {
+        let mut by_address = HashMap::with_capacity(watched.len());
+        let mut slots = Vec::with_capacity(watched.len());
+        for address in watched {
+            by_address.entry(address.clone()).or_insert_with(|| {
+                slots.push(Slot {
+                    address,
+                    due: None,
+                    running: false,
+                    again: None,
+                    version: 0,
+                    silent: false,
+                    backoff: None,
+                    follow_until: None,
+                });
+                slots.len() - 1
+            });
+        }
+        Self { slots, by_address, due: BTreeSet::new(), running: 0, concurrency: concurrency.max(1) }
+    }
+
+    pub(super) fn find(&self, address: &Address) -> Option<usize> {
+        self.by_address.get(address).copied()
+    }
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+    pub(super) fn slot(&mut self, at: usize) -> &mut Slot {
+        &mut self.slots[at]
+    }
+    pub(super) fn silent(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.silent).count()
+    }
+
+    /// Wants a look at `when`, unless an earlier one is wanted already.
+    pub(super) fn want(&mut self, at: usize, when: Instant) {
+        let slot = &mut self.slots[at];
+        if slot.running {
+            slot.again = Some(slot.again.map_or(when, |again| again.min(when)));
+            return;
+        }
+        if let Some(due) = slot.due {
+            if due <= when {
+                return;
+            }
+            self.due.remove(&(due, at));
+        }
+        slot.due = Some(when);
+        self.due.insert((when, at));
+    }
+
+    /// Wants a look at everything at `when`.
+    pub(super) fn want_all(&mut self, when: Instant) {
+        for at in 0..self.slots.len() {
+            self.want(at, when);
+        }
+    }
+
+    /// Forgets every wish: the backend is lost, asking it is for the reconnection.
+    pub(super) fn forget_all(&mut self) {
+        self.due.clear();
+        for slot in &mut self.slots {
+            slot.due = None;
+            slot.again = None;
+        }
+    }
+
+    /// Something newer than any look under way is known.
+    pub(super) fn overtake(&mut self, at: usize) {
+        self.slots[at].version += 1;
+    }
+    pub(super) fn version(&self, at: usize) -> u64 {
+        self.slots[at].version
+    }
+
+    /// The next look to make now, if one is due and there is room.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Ticket> {
+        if self.running >= self.concurrency {
+            return None;
+        }
+        let &(due, at) = self.due.first()?;
+        if due > now {
+            return None;
+        }
+        self.due.remove(&(due, at));
+        let slot = &mut self.slots[at];
+        slot.due = None;
+        slot.running = true;
+        self.running += 1;
+        Some(Ticket { slot: at, address: slot.address.clone(), version: slot.version })
+    }
+
+    /// When [`Self::take`] is worth calling again; `None` while there is no room or nothing to do.
+    pub(super) fn next(&self) -> Option<Instant> {
+        if self.running >= self.concurrency { None } else { self.due.first().map(|(due, _)| *due) }
+    }
+
+    /// A look returned. Whether its answer still counts: not if something newer was learned meanwhile.
+    pub(super) fn release(&mut self, ticket: &Ticket) -> bool {
+        self.running -= 1;
+        let slot = &mut self.slots[ticket.slot];
+        slot.running = false;
+        let counts = slot.version == ticket.version;
+        if let Some(again) = slot.again.take() {
+            self.want(ticket.slot, again);
+        }
+        counts
+    }
+
+    /// A different moment for each slot within a tenth of `interval`, so that polls do not come in bursts.
+    pub(super) fn spread(at: usize, interval: Duration) -> Duration {
+        // Fibonacci hashing: neighbours land far apart.
+        let share = (at as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+        interval.mul_f64(1.0 - 0.1 * (share as f64 / 65_536.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(name: &str) -> Address {
+        Address(name.into())
+    }
+
+    #[test]
+    fn a_burst_of_wishes_is_one_look_at_the_earliest() {
+        let mut schedule = Schedule::new(vec![address("a")], 4);
+        let now = Instant::now();
+        for ms in [200, 150, 300] {
+            schedule.want(0, now + Duration::from_millis(ms));
+        }
+        assert_eq!(schedule.next(), Some(now + Duration::from_millis(150)));
+        assert!(schedule.take(now).is_none());
+        assert!(schedule.take(now + Duration::from_millis(150)).is_some());
+        assert!(schedule.take(now + Duration::from_secs(9)).is_none());
+    }
+
+    #[test]
+    fn a_wish_during_a_look_leads_to_another_look() {
+        let mut schedule = Schedule::new(vec![address("a")], 4);
+        let now = Instant::now();
+        schedule.want(0, now);
+        let ticket = schedule.take(now).unwrap();
+        schedule.want(0, now);
+        assert!(schedule.take(now).is_none(), "never two looks at one machine together");
+        assert!(schedule.release(&ticket));
+        assert!(schedule.take(now).is_some());
+    }
+
+    #[test]
+    fn an_answer_older_than_an_event_does_not_count() {
+        let mut schedule = Schedule::new(vec![address("a")], 4);
+        let now = Instant::now();
+        schedule.want(0, now);
+        let ticket = schedule.take(now).unwrap();
+        schedule.overtake(0);
+        assert!(!schedule.release(&ticket));
+    }
+
+    #[test]
+    fn looks_keep_to_the_concurrency() {
+        let mut schedule = Schedule::new(["a", "b", "c"].map(address).to_vec(), 2);
+        let now = Instant::now();
+        schedule.want_all(now);
+        let first = schedule.take(now).unwrap();
+        assert!(schedule.take(now).is_some());
+        assert!(schedule.take(now).is_none());
+        assert_eq!(schedule.next(), None);
+        schedule.release(&first);
+        assert!(schedule.take(now).is_some());
+    }
+
+    #[test]
+    fn the_same_address_twice_is_one_slot() {
+        assert_eq!(Schedule::new(vec![address("a"), address("a")], 1).len(), 1);
+    }
+}
