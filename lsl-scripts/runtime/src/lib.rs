@@ -17,6 +17,7 @@
 //! * [`host`]: what the region provides.
 
 pub mod check;
+pub mod diagnostic;
 pub mod error;
 pub mod host;
 pub mod library;
@@ -26,6 +27,7 @@ pub mod tables;
 pub mod value;
 pub mod vm;
 
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use error::{ErrorKind, RuntimeError};
 pub use profile::Profile;
 pub use value::{Type, Value};

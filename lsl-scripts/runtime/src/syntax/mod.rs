@@ -1,1 +1,9 @@
-//! Text to tree: lexer, parser, the tree itself, positions in the source.
+//! Text to tree: [`lexer`], [`parser`], the tree itself ([`ast`]), positions in the source ([`span`]).
+
+pub mod ast;
+pub mod lexer;
+pub mod parser;
+pub mod span;
+
+pub use parser::parse;
+pub use span::{LineIndex, Span};
