@@ -17,6 +17,7 @@
 //! * [`host`]: what the region provides.
 
 pub mod check;
+pub mod console;
 pub mod diagnostic;
 pub mod error;
 pub mod host;
