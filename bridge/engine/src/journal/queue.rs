@@ -1,0 +1,134 @@
+//! Between the callers and the writer: bounded, taken whole.
+
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::{Semaphore, oneshot};
+
+use super::JournalError;
+use super::entry::{Encoded, OriginBytes};
+
+/// The number of an entry, from 1.
+pub type Seq = u64;
+
+pub(super) enum Work {
+    One(Encoded),
+    /// All or none.
+    Many(Vec<Encoded>),
+    Put {
+        space: &'static str,
+        key: String,
+        value: Option<Vec<u8>>,
+    },
+    /// Origins that are too old to matter, with the entry they must still name.
+    Forget(Vec<(OriginBytes, u64)>),
+    /// A fault for a test: the file may have this many pages.
+    #[cfg(test)]
+    Limit(i64),
+}
+
+impl Work {
+    /// How many places of the queue it takes.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Many(all) => all.len().max(1),
+            Self::One(_) | Self::Put { .. } | Self::Forget(_) => 1,
+            #[cfg(test)]
+            Self::Limit(_) => 1,
+        }
+    }
+}
+
+pub(super) type Waiter = oneshot::Sender<Result<Seq, JournalError>>;
+
+pub(super) struct Item {
+    pub(super) work: Work,
+    /// None: nobody waits, and after a failure it is tried again with the next batch.
+    pub(super) waiter: Option<Waiter>,
+}
+
+struct State {
+    items: Vec<Item>,
+    /// The writer sleeps and wants to be woken.
+    asleep: bool,
+    closing: bool,
+}
+
+pub(super) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+    /// One permit for each place. Taken before pushing, given back when the entry's fate is known.
+    pub(super) places: Semaphore,
+    /// The same for what nobody waits for: it may fill half of the queue at most.
+    pub(super) unawaited: Semaphore,
+    pub(super) bound: usize,
+}
+
+impl Queue {
+    pub(super) fn new(bound: usize) -> Self {
+        let state = State { items: Vec::new(), asleep: false, closing: false };
+        Self {
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            places: Semaphore::new(bound),
+            unawaited: Semaphore::new(bound / 2),
+            bound,
+        }
+    }
+    /// Adds an item for which the places are taken. False once the journal is closing.
+    pub(super) fn push(&self, item: Item) -> bool {
+        let mut state = self.state.lock();
+        if state.closing {
+            return false;
+        }
+        state.items.push(item);
+        if std::mem::take(&mut state.asleep) {
+            drop(state);
+            self.wake.notify_one();
+        }
+        true
+    }
+    /// Adds a last item and lets nothing in after it.
+    pub(super) fn close(&self, last: Option<Item>) {
+        let mut state = self.state.lock();
+        if !state.closing {
+            state.items.extend(last);
+            state.closing = true;
+        }
+        state.asleep = false;
+        drop(state);
+        self.wake.notify_one();
+        self.places.close();
+        self.unawaited.close();
+    }
+    /// Gives back the places of something whose fate is known.
+    pub(super) fn release(&self, places: usize, unawaited: bool) {
+        self.places.add_permits(places);
+        if unawaited {
+            self.unawaited.add_permits(places);
+        }
+    }
+    /// Waits for items and moves all of them behind those in `batch`. `patience` bounds the wait.
+    /// Returns whether this is the end.
+    pub(super) fn take(&self, batch: &mut Vec<Item>, patience: Option<Duration>) -> bool {
+        let mut state = self.state.lock();
+        while state.items.is_empty() && !state.closing {
+            state.asleep = true;
+            match patience {
+                None => self.wake.wait(&mut state),
+                Some(patience) => {
+                    if self.wake.wait_for(&mut state, patience).timed_out() {
+                        break;
+                    }
+                }
+            }
+        }
+        state.asleep = false;
+        if batch.is_empty() {
+            std::mem::swap(batch, &mut state.items);
+        } else {
+            batch.append(&mut state.items);
+        }
+        state.closing
+    }
+}
