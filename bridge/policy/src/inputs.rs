@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use cedar_policy::{Context, Entities, Entity, EntityUid, Request, RestrictedExpression as Expr};
 use primrack_model::{Action, Actor, GroupId, Inventory, TargetIx, UnixMs, Via};
 
+use crate::people::canonical;
 use crate::reads::Reads;
 use crate::vocabulary::{action_index, edge_token, group_of, is_strong, target_kind_token, types, uid};
 
@@ -49,7 +50,7 @@ impl Question<'_> {
     ) -> Result<Inputs, NotAsked> {
         let failed = |error: &dyn std::fmt::Display| NotAsked(error.to_string());
         let types = types();
-        let principal = uid(types.kind(self.actor.kind), &self.actor.id);
+        let principal = uid(types.kind(self.actor.kind), &canonical(self.actor.kind, &self.actor.id));
         let action = types.actions[action_index(self.action)].clone();
         let entry = inventory.target(self.target);
         let target = uid(&types.target, entry.id.as_str());

@@ -15,6 +15,8 @@
 //! budgets are not in this room yet.
 
 mod cache;
+#[cfg(test)]
+mod equivalence;
 mod explain;
 mod inputs;
 mod literal;

@@ -1,6 +1,7 @@
 //! Everybody who is told apart: who is named in the configuration or outright in a rule.
 //! All others of a kind are alike to policy, so ten thousand passing avatars cost nothing.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use primrack_model::{Actor, ActorKind, GroupId, Inventory};
@@ -40,7 +41,7 @@ impl People {
     }
     /// Tells somebody apart from now on.
     pub(crate) fn add(&mut self, kind: ActorKind, id: &str) -> PersonIx {
-        let id = canonical(kind, id);
+        let id = SmolStr::new(canonical(kind, id));
         let next = PersonIx(u32::try_from(self.groups.len()).unwrap_or(u32::MAX));
         let ix = *self.by_id[kind_index(kind)].entry(id).or_insert(next);
         if ix == next {
@@ -51,7 +52,7 @@ impl People {
     /// The place of an actor: their own if they are known, else that of strangers of their kind.
     pub(crate) fn find(&self, actor: &Actor) -> PersonIx {
         let at = kind_index(actor.kind);
-        self.by_id[at].get(actor.id.as_str()).copied().unwrap_or_else(|| {
+        self.by_id[at].get(canonical(actor.kind, &actor.id).as_ref()).copied().unwrap_or_else(|| {
             let stranger = u32::try_from(at).unwrap_or(0);
             PersonIx(u32::MAX - stranger)
         })
@@ -69,12 +70,12 @@ impl People {
     }
 }
 
-/// Avatars' UUIDs reach policy in lower case; the configuration may hold either.
-fn canonical(kind: ActorKind, id: &str) -> SmolStr {
-    match kind {
-        ActorKind::Avatar => SmolStr::new(id.to_ascii_lowercase()),
-        ActorKind::Badge | ActorKind::Web | ActorKind::Mqtt | ActorKind::Schedule | ActorKind::Operator => {
-            SmolStr::new(id)
-        }
+/// The id that counts: avatars' UUIDs mean the same in upper and lower case, and rules hold the lower.
+/// A forbid must not be passed by writing an id another way.
+pub(crate) fn canonical(kind: ActorKind, id: &str) -> Cow<'_, str> {
+    if kind == ActorKind::Avatar && id.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(id.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(id)
     }
 }

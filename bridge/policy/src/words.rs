@@ -14,7 +14,7 @@ pub(crate) fn not_permitted(actor: &Actor, action: Action, target: &TargetEntry)
     let (who, what) = (who(actor), label(target));
     let ask = match group_hint(actor) {
         true => "Ask a region owner to add you to a group.",
-        false => "A rule or a group has to name it first.",
+        false => "See the policy files.",
     };
     refusal(
         RefusalCode::NotPermitted,

@@ -66,6 +66,16 @@ fn a_name_that_claims_to_be_grace_is_not_grace() {
 }
 
 #[test]
+fn an_id_in_upper_case_is_the_same_avatar() {
+    let policy = policy_with(&format!(
+        "@id(\"not-ada\") forbid(principal == Primrack::Avatar::\"{ADA}\", action, resource);"
+    ));
+    let refusal = decide(&policy, avatar(&ADA.to_uppercase(), "Ada"), Action::Start, "web-1").unwrap_err();
+    assert_eq!(refusal.words, "Ada may not start web-1: the rule not-ada forbids it.");
+    assert!(decide(&policy_with(""), avatar(&ADA.to_uppercase(), "Ada"), Action::Start, "web-1").is_ok());
+}
+
+#[test]
 fn a_badge_starts_but_never_stops() {
     let policy = policy_with("");
     let badge = Actor::new(ActorKind::Badge, "9f86d081", "");
