@@ -479,6 +479,66 @@ async fn a_full_file_fails_every_waiter_and_goes_on_when_there_is_room() {
     assert_eq!((report.fault, report.unfinished), (None, 100));
 }
 
+/// A small file system of its own, unmounted at the end.
+struct Disk(TempDir);
+
+impl Disk {
+    /// None where this user may not mount.
+    fn of(size: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+        mounted.then(|| Self(folder))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: the journal's background threads may still close their files.
+        let unmounted = Command::new("umount").arg("-l").arg(self.0.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()), "{} stays mounted", self.0.path().display());
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_survived_without_a_restart() {
+    let Some(disk) = Disk::of("2m") else {
+        eprintln!(
+            "not tried: this user may not mount a small file system; the limited file stands in for it"
+        );
+        return;
+    };
+    let path = disk.0.path().join("journal.db");
+    let (journal, _) = Journal::open(&path, &settings()).unwrap();
+    let ballast = disk.0.path().join("ballast");
+    // Fills the disk to the last byte.
+    assert!(std::fs::write(&ballast, vec![1; 4 << 20]).is_err());
+    let mut acknowledged = 1;
+    let error = loop {
+        match journal.append(&decision(None)).await {
+            Ok(seq) => acknowledged = seq,
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("no space is left"), "{error}");
+    for _ in 0..20 {
+        assert!(matches!(journal.append(&decision(None)).await, Err(JournalError::NotWritten(_))));
+    }
+    assert!(journal.append_soon(&noted("kept for later")));
+    assert_eq!(journal.head().seq, acknowledged);
+    std::fs::remove_file(&ballast).unwrap();
+    let seq = journal.append(&noted("room again")).await.unwrap();
+    assert_eq!(seq, acknowledged + 2);
+    assert_eq!(journal.stats().failing, None);
+    journal.close().await;
+    let report = verify(&path, &[]).unwrap();
+    assert_eq!((report.entries, report.fault), (seq + 1, None));
+}
+
 #[tokio::test]
 async fn a_full_queue_refuses_after_the_wait_and_drops_what_nobody_waits_for() {
     let (_folder, path) = folder();

@@ -203,6 +203,12 @@ impl Writer {
     fn transact(&mut self, batch: &[Item], staged: &mut Staged) -> rusqlite::Result<Head> {
         let Self { db, origins, counters, index, head, .. } = self;
         let mut head = *head;
+        #[cfg(test)]
+        for item in batch {
+            if let Work::Limit(pages) = item.work {
+                db.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
+            }
+        }
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         {
             let seen = Seen { tx: &tx, origins, counters };
@@ -264,10 +270,7 @@ impl Writer {
                         Ok(0)
                     }
                     #[cfg(test)]
-                    Work::Limit(pages) => {
-                        tx.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))?;
-                        Ok(0)
-                    }
+                    Work::Limit(_) => Ok(0),
                 };
                 if matches!(fate, Err(JournalError::Duplicate(_))) {
                     counters.duplicates.fetch_add(1, Relaxed);
