@@ -41,7 +41,10 @@ string unseal(string msg, string dir)
     gInNonce = llList2String(f, 4);
     gInBoot = -1;
     integer dot = llSubStringIndex(gInNonce, ".");
-    if (dot > 0) gInBoot = number(llGetSubString(gInNonce, 0, dot - 1));
+    if (dot > 0 && dot + 17 == llStringLength(gInNonce))
+    {
+        if (only(llGetSubString(gInNonce, dot + 1, -1), "0123456789abcdef")) gInBoot = number(llGetSubString(gInNonce, 0, dot - 1));
+    }
     gInSeq = number(llList2String(f, 5));
     gInTime = number(llList2String(f, 6));
     if (llList2String(f, 0) != "primrack/1") return "version";

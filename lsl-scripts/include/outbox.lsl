@@ -8,7 +8,7 @@
 //   verdict(string entry, string who)      what came back for one event
 //   contact(integer there)                 the bridge answers again, or has not for a while
 
-list gOut;                 // id, the event's JSON, whom to tell ("" nobody), since when, told that it takes long
+list gOut;                 // id, the event's JSON, whom to tell ("" nobody), since when, 1: told that it takes long | 2: sent
 integer OUT_MAX = 24;      // events that wait at most
 string gMark;              // with the count, an event's id: never the same twice
 integer gCount;
@@ -61,7 +61,7 @@ plan(integer now)
     n = llGetListLength(gOut);
     for (i = 0; i < n; i += 5)
     {
-        if (!llList2Integer(gOut, i + 4)) due = now + 1;
+        if (!(llList2Integer(gOut, i + 4) & 1)) due = now + 1;
     }
     if (due <= now) due = now + 1;
     if (gTimerAt == 0 || due < gTimerAt)
@@ -100,7 +100,7 @@ later(string why, integer base, integer most)
     for (i = 0; i < gTries && wait < most; ++i) wait += wait;
     if (wait > most) wait = most;
     ++gTries;
-    gSendAt = llGetUnixTime() + wait / 2 + 1 + dice(wait);
+    gSendAt = llGetUnixTime() + wait + dice(wait / 2 + 1);
     if (gTries >= 3 && !gLost)
     {
         gLost = TRUE;
@@ -158,7 +158,7 @@ post(integer events, integer now)
     }
 //#if secondlife
     // The throttle opens after some 40 s of silence.
-    else if (sent == (string)NULL_KEY) later("the grid throttles this object", 40, 120);
+    else if (sent == (string)NULL_KEY) later("the grid throttles this object", 40, 60);
 //#else
     else if (sent == (string)NULL_KEY) later("the grid throttles this object", 2, 60);
 //#end
@@ -168,9 +168,12 @@ post(integer events, integer now)
         gFlightEvents = events;
         gFlightSeq = gSeq;
         gFlightAt = now + 75; // the grids give up after 30 and 60 s, if they say so at all
+        integer i;
+        for (i = 4; i < events * 5; i += 5) gOut = llListReplaceList(gOut, [llList2Integer(gOut, i) | 2], i, i);
     }
 }
 
+//#if opensim-0.9.2 opensim-0.9.3 opensim-master
 // HOST:PORT of a URL.
 string hostPort(string url)
 {
@@ -180,6 +183,7 @@ string hostPort(string url)
     if (llToLower(llList2String(parts, 0)) == "https:") return host + ":443";
     return host + ":80";
 }
+//#end
 
 // Sends what is due, if nothing is in flight.
 pump()
@@ -223,11 +227,14 @@ outboxTick(integer now)
         integer age = now - llList2Integer(gOut, at + 3);
         if ((gFlight == NULL_KEY || i >= gFlightEvents) && (age > 3600 || (age > 180 && who != "")))
         {
-            outboxDrop(i, 1, "The bridge has not answered for three minutes (" + gWhy + "). Look before you try again: it may have been done, or not.");
+            string words = "The bridge has not answered for three minutes (" + gWhy + "). ";
+            if (llList2Integer(gOut, at + 4) & 2) words += "Look before you try again: it may have been done, or not.";
+            else words += "Nothing was done; try again in a while.";
+            outboxDrop(i, 1, words);
         }
-        else if (!llList2Integer(gOut, at + 4) && age >= 1)
+        else if (!(llList2Integer(gOut, at + 4) & 1) && age >= 1)
         {
-            gOut = llListReplaceList(gOut, [TRUE], at + 4, at + 4);
+            gOut = llListReplaceList(gOut, [llList2Integer(gOut, at + 4) | 1], at + 4, at + 4);
             string words = "Still asking the bridge.";
             if (gLost && gWhy != "") words = "Still asking the bridge; " + gWhy + ".";
             llRegionSayTo((key)who, 0, words);

@@ -1,6 +1,7 @@
 //! What a developer runs.
 
 mod guest;
+mod scripts;
 
 use clap::{Parser, Subcommand};
 
@@ -15,6 +16,8 @@ struct Cli {
 enum What {
     /// Make the guest that tests boot, from Debian packages, in target/guest.
     Guest,
+    /// Write the scripts of every object for every grid, into target/scripts and a zip.
+    Scripts(scripts::Args),
 }
 
 #[expect(clippy::print_stdout, reason = "what a developer runs talks to a terminal")]
@@ -25,6 +28,7 @@ fn main() -> anyhow::Result<()> {
             println!("guest: {} {}", files.kernel.display(), files.initrd.display());
             println!("to boot it: {}", guest::qemu_version()?);
         }
+        What::Scripts(args) => scripts::run(&args)?,
     }
     Ok(())
 }
