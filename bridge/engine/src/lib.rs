@@ -1,3 +1,17 @@
-//! What happens: journal, one task per target, the only writer of state, fan-out.
+//! What happens: one queue into each target, one writer of state, a journal before every action.
+//!
+//! Edges call [`Engine::submit`] and get a receipt; they learn of effects as [`Watcher`]s or from
+//! [`Engine::subscribe`]. Adapters are driven from here and report into the book of states; no edge
+//! reaches one.
 
 pub mod journal;
+
+mod book;
+mod counters;
+mod engine;
+mod settings;
+
+pub use book::Watcher;
+pub use counters::EngineCounters;
+pub use engine::{Backend, Engine, Parts};
+pub use settings::EngineSettings;

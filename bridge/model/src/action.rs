@@ -106,12 +106,14 @@ impl Action {
             Self::Restore => matches!(power, P::Saved),
         }
     }
-    /// The state shown from acceptance until the machine reports another.
+    /// The state shown from acceptance until the machine reports what was asked for; `from` is the last
+    /// reported one.
     #[must_use]
-    pub fn transitional(self) -> Power {
+    pub fn transitional(self, from: Power) -> Power {
         match self {
-            Self::Start | Self::Reboot | Self::Reset | Self::Resume | Self::Restore => Power::Starting,
-            Self::SoftOff | Self::HardOff | Self::Pause | Self::Save => Power::Stopping,
+            Self::Start | Self::Reboot | Self::Reset | Self::Restore => Power::Starting,
+            Self::SoftOff | Self::HardOff | Self::Save => Power::Stopping,
+            Self::Pause | Self::Resume => from,
         }
     }
     /// Whether `power`, reported by the machine, is what the action was to bring about.

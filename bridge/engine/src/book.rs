@@ -1,0 +1,474 @@
+//! The book of states: the only place where a target's state is written.
+//!
+//! What a target shows is what its machine last reported, overlaid by the command under way:
+//!
+//! ```text
+//! observed(Off)                      shown Off
+//!   admit(start)                     shown Starting, transition = start by Ada
+//!     observed(Starting)             shown Starting
+//!     observed(On)  ─ reached ─▶     shown On, the command has ended Done
+//!     observed(Crashed) ─ died ─▶    shown Crashed, Failed
+//!     deadline ─ close(Failed) ─▶    shown as observed, the reason in words
+//! silent()                           shown as before, stale, with its age
+//! ```
+
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+use primrack_adapter_api::{Capabilities, Found, Sink};
+use primrack_model::{
+    Action, Address, BackendId, Cause, Generation, Intent, IntentId, Inventory, Load, Observation, Outcome, Power,
+    Refusal, RefusalCode, StateEvent, TargetIx, TargetState, Transition, UnixMs,
+};
+use smol_str::SmolStr;
+use tokio::sync::{broadcast, oneshot};
+
+/// Bytes of a detail that are kept.
+const DETAIL_LIMIT: usize = 120;
+/// State events kept for a slow listener before it has to read everything again.
+const STREAM_DEPTH: usize = 4096;
+
+/// Somebody who shows targets. Called from wherever a state changes: must return at once.
+pub trait Watcher: Send + Sync + 'static {
+    /// What `target` shows has changed: read it from the engine when there is time.
+    fn changed(&self, target: TargetIx);
+    /// A command has ended.
+    fn ended(&self, target: TargetIx, intent: &Intent, outcome: &Outcome);
+}
+
+/// How a command under way came to its end, as the book saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Finish {
+    /// The machine reported what was asked for.
+    Reached,
+    /// The machine ended instead.
+    Died(String),
+    /// A stronger command took its place.
+    Superseded(String),
+}
+
+/// What the state allows an intent to become.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// It is under way now; nothing has been executed.
+    Run(oneshot::Receiver<Finish>),
+    /// The same is under way for another intent. The receiver tells whether that one became durable.
+    Joined { with: IntentId, by: SmolStr, since: UnixMs, durable: oneshot::Receiver<bool> },
+    /// The state does not allow it.
+    Refused(Refusal),
+}
+
+#[derive(Debug)]
+struct Active {
+    transition: Transition,
+    /// The journal holds it; before that it may still be withdrawn.
+    durable: bool,
+    /// The backend took the command.
+    sent: bool,
+    /// Since it was admitted the machine has reported another state than the one asked for.
+    left: bool,
+    finish: Option<oneshot::Sender<Finish>>,
+    joiners: Vec<oneshot::Sender<bool>>,
+}
+
+/// One target's state: small, since there may be a hundred thousand.
+#[derive(Debug, Default)]
+struct Slot {
+    observed: Power,
+    cause: Option<Cause>,
+    stale: bool,
+    detail: SmolStr,
+    load: Option<Load>,
+    generation: u64,
+    since: i64,
+    seen: i64,
+    active: Option<Box<Active>>,
+}
+
+impl Slot {
+    fn shown(&self) -> Power {
+        match &self.active {
+            // Nobody is shown what the journal does not hold yet.
+            Some(active) if active.durable && (!active.transition.action.is_reached_by(self.observed) || !active.left) => {
+                active.transition.action.transitional(self.observed)
+            }
+            _ => self.observed,
+        }
+    }
+    fn view(&self) -> TargetState {
+        TargetState {
+            power: self.shown(),
+            cause: self.cause,
+            detail: self.detail.clone(),
+            load: self.load,
+            transition: self.active.as_ref().filter(|active| active.durable).map(|active| Box::new(active.transition.clone())),
+            generation: Generation(self.generation),
+            since: UnixMs(self.since),
+            seen: UnixMs(self.seen),
+            stale: self.stale,
+        }
+    }
+    /// Notes a change of what is shown.
+    fn touch(&mut self, before: Power, now: UnixMs) {
+        self.generation += 1;
+        if self.shown() != before {
+            self.since = now.0;
+        }
+    }
+}
+
+/// All states. One writer: every change goes through a method here that counts the generation.
+pub(crate) struct Book {
+    inventory: Arc<Inventory>,
+    slots: Vec<Mutex<Slot>>,
+    /// Per backend, the targets sorted by address: four bytes each instead of a hash map.
+    by_address: Vec<(BackendId, Vec<TargetIx>)>,
+    watchers: OnceLock<Vec<Arc<dyn Watcher>>>,
+    stream: broadcast::Sender<StateEvent>,
+}
+
+impl std::fmt::Debug for Book {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Book").field("targets", &self.slots.len()).finish_non_exhaustive()
+    }
+}
+
+impl Book {
+    pub(crate) fn new(inventory: Arc<Inventory>) -> Self {
+        let now = UnixMs::now().0;
+        let slot = || Mutex::new(Slot { stale: true, since: now, ..Slot::default() });
+        let mut by_address: Vec<(BackendId, Vec<TargetIx>)> = Vec::new();
+        for (at, target) in inventory.targets().iter().enumerate() {
+            let ix = TargetIx(u32::try_from(at).unwrap_or(u32::MAX));
+            match by_address.iter_mut().find(|(backend, _)| *backend == target.backend) {
+                Some((_, list)) => list.push(ix),
+                None => by_address.push((target.backend.clone(), vec![ix])),
+            }
+        }
+        for (_, list) in &mut by_address {
+            list.sort_unstable_by(|a, b| inventory.target(*a).address.cmp(&inventory.target(*b).address));
+            list.shrink_to_fit();
+        }
+        let slots = inventory.targets().iter().map(|_| slot()).collect();
+        let (stream, _) = broadcast::channel(STREAM_DEPTH);
+        Self { inventory, slots, by_address, watchers: OnceLock::new(), stream }
+    }
+
+    /// Names the watchers; once, before anything is observed.
+    pub(crate) fn watch(&self, watchers: Vec<Arc<dyn Watcher>>) -> bool {
+        self.watchers.set(watchers).is_ok()
+    }
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<StateEvent> {
+        self.stream.subscribe()
+    }
+    pub(crate) fn view(&self, ix: TargetIx) -> TargetState {
+        self.slots[ix.0 as usize].lock().view()
+    }
+    /// The last reported state and whether it may be relied on.
+    pub(crate) fn observed(&self, ix: TargetIx) -> (Power, bool) {
+        let slot = self.slots[ix.0 as usize].lock();
+        (slot.observed, !slot.stale)
+    }
+    /// The command under way.
+    pub(crate) fn under_way(&self, ix: TargetIx) -> Option<Action> {
+        self.slots[ix.0 as usize].lock().active.as_ref().map(|active| active.transition.action)
+    }
+    pub(crate) fn addresses(&self, backend: &BackendId) -> Vec<Address> {
+        let list = self.by_address.iter().find(|(name, _)| name == backend);
+        list.map_or_else(Vec::new, |(_, list)| {
+            list.iter().map(|ix| self.inventory.target(*ix).address.clone()).collect()
+        })
+    }
+
+    /// Whether the state allows `intent`, and if so puts it under way.
+    pub(crate) fn admit(&self, ix: TargetIx, intent: &Intent, can: &Capabilities) -> Admission {
+        let label = &self.inventory.target(ix).label;
+        let action = intent.action;
+        if !can.can(action) {
+            let words = format!("{label} cannot do that: its backend does not know {:?}.", action.label());
+            return Admission::Refused(Refusal::new(RefusalCode::NotSupported, words));
+        }
+        let now = UnixMs::now();
+        let mut slot = self.slots[ix.0 as usize].lock();
+        if let Some(active) = &mut slot.active {
+            let Transition { intent: with, action: doing, by, since } = &active.transition;
+            if *doing == action {
+                let (with, by, since) = (*with, by.clone(), *since);
+                let (tell, durable) = oneshot::channel();
+                if active.durable {
+                    let _ = tell.send(true);
+                } else {
+                    active.joiners.push(tell);
+                }
+                return Admission::Joined { with, by, since, durable };
+            }
+            if !supersedes(action, *doing) {
+                let words = format!("{label}: {} for {by}, wait until that is over.", doing.doing().to_lowercase());
+                return Admission::Refused(Refusal::new(RefusalCode::Busy, words));
+            }
+        } else if let Some(refusal) = refuse_by_state(label, action, slot.observed, slot.stale, slot.seen, now) {
+            return Admission::Refused(refusal);
+        }
+        let before = slot.shown();
+        if let Some(old) = slot.active.take() {
+            finish(old, Finish::Superseded(format!("{} for {}", action.doing().to_lowercase(), intent.actor.called())));
+        }
+        let (tell, done) = oneshot::channel();
+        slot.active = Some(Box::new(Active {
+            transition: Transition {
+                intent: intent.id,
+                action,
+                by: SmolStr::new(intent.actor.called()),
+                since: now,
+            },
+            durable: false,
+            sent: false,
+            left: !action.is_reached_by(slot.observed),
+            finish: Some(tell),
+            joiners: Vec::new(),
+        }));
+        slot.touch(before, now);
+        Admission::Run(done)
+    }
+
+    /// The journal holds the intent: it will be executed, and everyone may see it.
+    pub(crate) fn made_durable(&self, ix: TargetIx, intent: IntentId) {
+        let known = {
+            let mut slot = self.slots[ix.0 as usize].lock();
+            let before = slot.shown();
+            match &mut slot.active {
+                Some(active) if active.transition.intent == intent => {
+                    active.durable = true;
+                    for joiner in active.joiners.drain(..) {
+                        let _ = joiner.send(true);
+                    }
+                    // A failure's words belong to the command before.
+                    slot.detail = SmolStr::default();
+                    slot.touch(before, UnixMs::now());
+                    true
+                }
+                _ => false,
+            }
+        };
+        if known {
+            self.announce(ix);
+        }
+    }
+
+    /// The backend took the command.
+    pub(crate) fn sent(&self, ix: TargetIx, intent: IntentId) {
+        if let Some(active) = &mut self.slots[ix.0 as usize].lock().active
+            && active.transition.intent == intent
+        {
+            active.sent = true;
+        }
+    }
+
+    /// The command is over: `why` is kept as the target's detail when it did not work.
+    pub(crate) fn close(&self, ix: TargetIx, intent: IntentId, why: Option<&str>) {
+        let now = UnixMs::now();
+        let announce = {
+            let mut slot = self.slots[ix.0 as usize].lock();
+            let before = slot.shown();
+            let ours = slot.active.as_ref().is_some_and(|active| active.transition.intent == intent);
+            let ended = if ours { slot.active.take() } else { None };
+            let was_durable = ended.as_ref().is_some_and(|active| active.durable);
+            if let Some(mut active) = ended {
+                for joiner in active.joiners.drain(..) {
+                    let _ = joiner.send(false);
+                }
+                if let Some(why) = why {
+                    slot.detail = clip(why);
+                }
+                slot.touch(before, now);
+            }
+            was_durable
+        };
+        if announce {
+            self.announce(ix);
+        }
+    }
+
+    fn find(&self, backend: &BackendId, address: &Address) -> Option<TargetIx> {
+        let (_, list) = self.by_address.iter().find(|(name, _)| name == backend)?;
+        let at = list.binary_search_by(|ix| self.inventory.target(*ix).address.cmp(address)).ok()?;
+        Some(list[at])
+    }
+
+    /// Writes what a machine reported.
+    fn note(&self, ix: TargetIx, seen: Observation) {
+        let now = UnixMs::now();
+        let Observation { power, cause, detail, load } = seen;
+        if power == Power::Unknown {
+            self.mark_stale(ix, &detail);
+            return;
+        }
+        let changed = {
+            let mut slot = self.slots[ix.0 as usize].lock();
+            let before = slot.shown();
+            let detail = clip(&detail);
+            // A failure's words stay until the machine itself reports something else.
+            let same = slot.observed == power && slot.cause == cause && !slot.stale;
+            let keeps_words = same && detail.is_empty();
+            let changed = !same || (!keeps_words && slot.detail != detail);
+            slot.observed = power;
+            slot.cause = cause;
+            slot.load = load;
+            slot.stale = false;
+            slot.seen = now.0;
+            if changed {
+                slot.detail = detail;
+            }
+            let finished = slot.active.as_mut().and_then(|active| {
+                let action = active.transition.action;
+                let reached = action.is_reached_by(power);
+                if !reached {
+                    active.left = true;
+                }
+                let reached = reached && (active.left || (active.sent && action == Action::Reset));
+                let died = action.transitional(power) == Power::Starting
+                    && (power == Power::Crashed || (power == Power::Off && action != Action::Reboot))
+                    && active.sent;
+                match (reached, died) {
+                    (true, _) => Some(Finish::Reached),
+                    (_, true) => Some(Finish::Died(String::new())),
+                    _ => None,
+                }
+            });
+            let ended = finished.is_some();
+            if let Some(how) = finished
+                && let Some(active) = slot.active.take()
+            {
+                let how = match how {
+                    Finish::Died(_) => Finish::Died(slot.detail.to_string()),
+                    other => other,
+                };
+                finish(active, how);
+            }
+            if changed || ended || slot.shown() != before {
+                slot.touch(before, now);
+                true
+            } else {
+                false
+            }
+        };
+        if changed {
+            self.announce(ix);
+        }
+    }
+
+    fn mark_stale(&self, ix: TargetIx, why: &str) {
+        let changed = {
+            let mut slot = self.slots[ix.0 as usize].lock();
+            let detail = clip(why);
+            let changed = !slot.stale || slot.detail != detail;
+            if changed {
+                let before = slot.shown();
+                slot.stale = true;
+                slot.detail = detail;
+                slot.touch(before, UnixMs::now());
+            }
+            changed
+        };
+        if changed {
+            self.announce(ix);
+        }
+    }
+
+    fn announce(&self, ix: TargetIx) {
+        for watcher in self.watchers.get().into_iter().flatten() {
+            watcher.changed(ix);
+        }
+        if self.stream.receiver_count() > 0 {
+            let event = StateEvent { target: self.inventory.target(ix).id.clone(), state: self.view(ix) };
+            // Nobody listening any more is no fault.
+            let _ = self.stream.send(event);
+        }
+    }
+
+    pub(crate) fn tell_ended(&self, ix: TargetIx, intent: &Intent, outcome: &Outcome) {
+        for watcher in self.watchers.get().into_iter().flatten() {
+            watcher.ended(ix, intent, outcome);
+        }
+    }
+}
+
+impl Sink for Book {
+    fn observed(&self, backend: &BackendId, address: &Address, seen: Observation) {
+        if let Some(ix) = self.find(backend, address) {
+            self.note(ix, seen);
+        }
+    }
+    fn silent(&self, backend: &BackendId, address: Option<&Address>, why: &str) {
+        if let Some(address) = address {
+            if let Some(ix) = self.find(backend, address) {
+                self.mark_stale(ix, why);
+            }
+            return;
+        }
+        if let Some((_, list)) = self.by_address.iter().find(|(name, _)| name == backend) {
+            for ix in list {
+                self.mark_stale(*ix, why);
+            }
+        }
+    }
+    fn found(&self, backend: &BackendId, found: &[Found]) {
+        for Found { address, label: _, seen } in found {
+            if let (Some(ix), Some(seen)) = (self.find(backend, address), seen) {
+                self.note(ix, seen.clone());
+            }
+        }
+    }
+}
+
+fn finish(mut active: Box<Active>, how: Finish) {
+    if let Some(tell) = active.finish.take() {
+        // The command's task may have given up at its deadline in this moment.
+        let _ = tell.send(how);
+    }
+}
+
+/// Pulling the plug is allowed while something gentler does not come to an end.
+fn supersedes(new: Action, old: Action) -> bool {
+    match new {
+        Action::HardOff => old != Action::HardOff,
+        Action::Reset => matches!(old, Action::SoftOff | Action::Reboot | Action::Start),
+        _ => false,
+    }
+}
+
+fn refuse_by_state(
+    label: &str,
+    action: Action,
+    observed: Power,
+    stale: bool,
+    seen: i64,
+    now: UnixMs,
+) -> Option<Refusal> {
+    if stale || observed == Power::Unknown {
+        let words = if seen == 0 {
+            format!("{label}: its state is not known yet, so nothing is done.")
+        } else {
+            let age = UnixMs(seen).age_at(now).as_secs();
+            format!("{label}: its state is {age} s old, so nothing is done until it answers again.")
+        };
+        return Some(Refusal::new(RefusalCode::Stale, words));
+    }
+    if action.fits(observed) {
+        return None;
+    }
+    let words = format!("{label} is {}: {} makes no sense now.", observed.word(), action.label());
+    Some(Refusal::new(RefusalCode::WrongState, words))
+}
+
+fn clip(text: &str) -> SmolStr {
+    let mut end = text.len().min(DETAIL_LIMIT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    SmolStr::new(text[..end].trim())
+}
+
+#[cfg(test)]
+#[path = "book_tests.rs"]
+mod tests;

@@ -1,0 +1,439 @@
+//! From intent to machine, in one direction.
+//!
+//! ```text
+//! submit ─▶ seen before? ─▶ decide ─▶ admit by state ─▶ journal ─▶ receipt
+//!                                                          └─▶ a task of its own: execute ─▶ reached | deadline ─▶ journal
+//! ```
+//! A target with a command under way has a task of its own; an idle one costs only its slot in the book.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::{Mutex, RwLock};
+use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Driver, DriverSettings, DriverStatus, Sink};
+use primrack_model::{
+    Action, Actor, BackendId, Command, Edge, Intent, IntentId, Inventory, OriginKey, Outcome, Receipt, Refusal,
+    RefusalCode, StateEvent, TargetIx, TargetState, UnixMs, Verdict, Via,
+};
+use primrack_policy::{Permit, Policy};
+use smol_str::SmolStr;
+use tokio::sync::{broadcast, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::book::{Admission, Book, Finish};
+use crate::counters::EngineCounters;
+use crate::journal::{Decision, Entry, Journal, PolicyNote};
+use crate::{EngineSettings, Watcher};
+
+/// One configured backend.
+#[derive(Debug)]
+pub struct Backend {
+    /// Its name in configuration.
+    pub id: BackendId,
+    /// What speaks to it.
+    pub adapter: Arc<dyn Adapter>,
+    /// How it is driven.
+    pub settings: DriverSettings,
+}
+
+/// What an engine is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// What there is.
+    pub inventory: Arc<Inventory>,
+    /// Who may do what.
+    pub policy: Arc<Policy>,
+    /// Where it is written down.
+    pub journal: Journal,
+    /// What the last run left unfinished, from opening the journal.
+    pub unfinished: Vec<(Intent, Receipt)>,
+    /// The technologies.
+    pub backends: Vec<Backend>,
+    /// How long things may take.
+    pub settings: EngineSettings,
+}
+
+/// What happens. Shared by all edges.
+pub struct Engine {
+    inventory: Arc<Inventory>,
+    policy: RwLock<Arc<Policy>>,
+    journal: Journal,
+    book: Arc<Book>,
+    drivers: HashMap<BackendId, Arc<Driver>>,
+    settings: EngineSettings,
+    /// Events whose first submission is being decided: a second one waits for the same receipt.
+    deciding: Mutex<HashMap<(Edge, OriginKey), watch::Receiver<Option<Receipt>>>>,
+    counters: EngineCounters,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("book", &self.book).field("drivers", &self.drivers.len()).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Starts the drivers and settles what the last run left: unfinished commands are marked interrupted,
+    /// never repeated, and their targets looked at. `watchers` is asked for the watchers once the engine
+    /// exists. Must be called within a tokio runtime.
+    pub fn start(
+        parts: Parts,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+        watchers: impl FnOnce(&Arc<Self>) -> Vec<Arc<dyn Watcher>>,
+    ) -> Arc<Self> {
+        let Parts { inventory, policy, journal, unfinished, backends, settings } = parts;
+        let book = Arc::new(Book::new(Arc::clone(&inventory)));
+        let mut drivers = HashMap::new();
+        for Backend { id, adapter, settings } in backends {
+            let watched = book.addresses(&id);
+            let sink: Arc<dyn Sink> = Arc::clone(&book) as _;
+            let driver = Driver::start(id.clone(), adapter, settings, watched, sink, tasks, stop.child_token());
+            drivers.insert(id, driver);
+        }
+        let engine = Arc::new(Self {
+            inventory,
+            policy: RwLock::new(policy),
+            journal,
+            book,
+            drivers,
+            settings,
+            deciding: Mutex::default(),
+            counters: EngineCounters::default(),
+            tasks: tasks.clone(),
+            stop,
+        });
+        if !engine.book.watch(watchers(&engine)) {
+            tracing::error!("the watchers were named twice");
+        }
+        for (intent, _) in unfinished {
+            tracing::warn!(intent = %intent.id, target = %intent.target, action = %intent.action,
+                "was under way when the bridge ended: interrupted, not repeated; the target is observed again");
+            let at = UnixMs::now();
+            let entry = Entry::Interrupted { intent: intent.id, target: intent.target.clone(), at };
+            if !engine.journal.append_soon(&entry) {
+                tracing::error!(intent = %intent.id, "the journal took no note of the interruption; the next start will");
+            }
+            engine.counters.interrupted.inc();
+        }
+        engine
+    }
+
+    /// What there is.
+    #[must_use]
+    pub fn inventory(&self) -> &Arc<Inventory> {
+        &self.inventory
+    }
+    /// The journal, for edges that keep facts of their own in it.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+    /// Who may do what, now.
+    #[must_use]
+    pub fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read())
+    }
+    /// The counters, to be shown.
+    #[must_use]
+    pub fn counters(&self) -> &EngineCounters {
+        &self.counters
+    }
+    /// What a target shows.
+    #[must_use]
+    pub fn state(&self, target: TargetIx) -> TargetState {
+        self.book.view(target)
+    }
+    /// Every change from now on. Who falls behind is told how many were missed and reads states again.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<StateEvent> {
+        self.book.subscribe()
+    }
+    /// How each backend stands.
+    #[must_use]
+    pub fn backends(&self) -> Vec<(BackendId, &'static str, DriverStatus)> {
+        let mut all: Vec<_> =
+            self.drivers.values().map(|d| (d.backend().clone(), d.technology(), d.status())).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    }
+    /// What can be done to a target; nothing where its backend is missing.
+    #[must_use]
+    pub fn capabilities(&self, target: TargetIx) -> Capabilities {
+        let entry = self.inventory.target(target);
+        match self.drivers.get(&entry.backend) {
+            Some(driver) => driver.capabilities(&entry.address),
+            None => Capabilities { actions: Vec::new(), pushes_events: false, simulated: false },
+        }
+    }
+    /// What `actor` may do to a target now, for a menu. When nothing, the refusal of the likeliest wish.
+    ///
+    /// # Errors
+    /// The reason why there is nothing to offer.
+    pub fn choices(&self, actor: &Actor, target: TargetIx, via: &Via) -> Result<Vec<Action>, Refusal> {
+        let can = self.capabilities(target);
+        let (power, fresh) = self.book.observed(target);
+        let policy = self.policy();
+        let mut refused = None;
+        let mut choices = Vec::new();
+        let under_way = self.book.under_way(target);
+        for action in Action::ALL {
+            let fits = match under_way {
+                Some(doing) => matches!(action, Action::HardOff | Action::Reset) && doing != action,
+                None => fresh && action.fits(power),
+            };
+            if !fits || !can.can(action) {
+                continue;
+            }
+            match policy.may(actor, action, target, via) {
+                Ok(()) => choices.push(action),
+                Err(refusal) => refused = refused.or(Some(refusal)),
+            }
+        }
+        if !choices.is_empty() {
+            return Ok(choices);
+        }
+        Err(refused.unwrap_or_else(|| {
+            let label = &self.inventory.target(target).label;
+            if fresh {
+                Refusal::new(RefusalCode::WrongState, format!("{label} is {}: nothing can be done to it now.", power.word()))
+            } else {
+                Refusal::new(RefusalCode::Stale, format!("{label} does not answer at the moment, so nothing is done."))
+            }
+        }))
+    }
+
+    /// The one way in: decides, records, answers, and sets the command going.
+    ///
+    /// The receipt is durable before this returns, refusals included; the effect comes as state events.
+    /// The same `origin` gives the same receipt and no second action, over restarts too. May be dropped
+    /// by an impatient caller: the intent then still runs to its receipt in the journal.
+    pub async fn submit(self: &Arc<Self>, intent: Intent) -> Receipt {
+        let Some(origin) = intent.origin.clone() else { return self.decide(intent).await };
+        let edge = intent.via.edge;
+        let key = (edge, origin);
+        let (tell, mut waiting) = watch::channel(None);
+        {
+            let mut deciding = self.deciding.lock();
+            if let Some(first) = deciding.get(&key) {
+                waiting = first.clone();
+            } else {
+                deciding.insert(key.clone(), waiting.clone());
+                drop(deciding);
+                // A task of its own, so that a caller who hangs up cannot leave an intent half decided.
+                let engine = Arc::clone(self);
+                self.tasks.spawn(async move {
+                    let receipt = engine.decide_once(&key, intent).await;
+                    tell.send_replace(Some(receipt));
+                    engine.deciding.lock().remove(&key);
+                });
+            }
+        }
+        match waiting.wait_for(Option::is_some).await.map(|receipt| receipt.clone()) {
+            Ok(Some(receipt)) => receipt,
+            _ => unreachable!("the deciding task always answers before it ends"),
+        }
+    }
+
+    async fn decide_once(self: &Arc<Self>, (edge, origin): &(Edge, OriginKey), intent: Intent) -> Receipt {
+        match self.journal.find_origin(*edge, origin).await {
+            Ok(Some(receipt)) => {
+                self.counters.repeated.inc();
+                receipt
+            }
+            Ok(None) => self.decide(intent).await,
+            // Whether it was done before cannot be known, so it is not done.
+            Err(error) => self.unwritten(&intent, &error),
+        }
+    }
+
+    async fn decide(self: &Arc<Self>, intent: Intent) -> Receipt {
+        let Some(ix) = self.inventory.find_target(intent.target.as_str()) else {
+            let refusal = Refusal::new(RefusalCode::NoTarget, format!("There is no target called {}.", intent.target));
+            return self.refuse(intent, refusal, Vec::new()).await;
+        };
+        if self.stop.is_cancelled() {
+            let refusal = Refusal::new(RefusalCode::ShuttingDown, "The bridge is stopping: try again in a moment.");
+            return self.refuse(intent, refusal, Vec::new()).await;
+        }
+        let permit = match self.policy().decide(intent) {
+            Ok(permit) => permit,
+            Err((intent, refusal)) => return self.refuse(intent, refusal, Vec::new()).await,
+        };
+        let determining: Vec<SmolStr> = permit.reasons().iter().map(|name| SmolStr::new(name.as_str())).collect();
+        let admission = self.book.admit(ix, permit.intent(), &self.capabilities(ix));
+        match admission {
+            Admission::Refused(refusal) => self.refuse(permit.into_intent(), refusal, determining).await,
+            Admission::Joined { with, by, since, durable } => {
+                self.join(ix, permit, determining, (with, by, since), durable).await
+            }
+            Admission::Run(finish) => self.run(ix, permit, determining, finish).await,
+        }
+    }
+
+    async fn run(
+        self: &Arc<Self>,
+        ix: TargetIx,
+        permit: Permit,
+        determining: Vec<SmolStr>,
+        finish: oneshot::Receiver<Finish>,
+    ) -> Receipt {
+        let label = &self.inventory.target(ix).label;
+        let intent = permit.intent();
+        let words = format!("{} {label}.", intent.action.doing());
+        let receipt = receipt(intent, Verdict::Accepted, words);
+        let (id, entry) = (intent.id, self.entry(intent, &receipt, determining));
+        if let Err(error) = self.journal.append(&entry).await {
+            self.book.close(ix, id, None);
+            return self.unwritten(permit.intent(), &error);
+        }
+        self.counters.accepted(permit.intent());
+        self.book.made_durable(ix, id);
+        let engine = Arc::clone(self);
+        self.tasks.spawn(async move { engine.carry_out(ix, permit, finish).await });
+        receipt
+    }
+
+    async fn join(
+        self: &Arc<Self>,
+        ix: TargetIx,
+        permit: Permit,
+        determining: Vec<SmolStr>,
+        (with, by, since): (IntentId, SmolStr, UnixMs),
+        durable: oneshot::Receiver<bool>,
+    ) -> Receipt {
+        let intent = permit.into_intent();
+        // The receipt says "under way", so it waits until that is true.
+        if durable.await != Ok(true) {
+            let words = "The journal cannot be written, so nothing is done: see `primrack doctor`.";
+            let refusal = Refusal::new(RefusalCode::Journal, words);
+            return receipt(&intent, Verdict::Refused(refusal.clone()), refusal.words);
+        }
+        let label = &self.inventory.target(ix).label;
+        let age = since.age_at(UnixMs::now()).as_secs_f32();
+        let words = format!("{} {label} already, for {by}, since {age:.1} s.", intent.action.doing());
+        let receipt = receipt(&intent, Verdict::Joined { with }, words);
+        match self.journal.append(&self.entry(&intent, &receipt, determining)).await {
+            Ok(_) => {
+                self.counters.joined.inc();
+                receipt
+            }
+            Err(error) => self.unwritten(&intent, &error),
+        }
+    }
+
+    async fn refuse(&self, intent: Intent, refusal: Refusal, determining: Vec<SmolStr>) -> Receipt {
+        let words = refusal.words.clone();
+        let receipt = receipt(&intent, Verdict::Refused(refusal), words);
+        match self.journal.append(&self.entry(&intent, &receipt, determining)).await {
+            Ok(_) => {
+                self.counters.refused(&receipt);
+                receipt
+            }
+            Err(error) => self.unwritten(&intent, &error),
+        }
+    }
+
+    /// No journal, no action: the answer when it cannot be recorded.
+    fn unwritten(&self, intent: &Intent, error: &dyn std::error::Error) -> Receipt {
+        tracing::error!(intent = %intent.id, %error, "not recorded, so not done");
+        let words = "The journal cannot be written, so nothing is done: see `primrack doctor`.";
+        let refusal = Refusal::new(RefusalCode::Journal, words);
+        let receipt = receipt(intent, Verdict::Refused(refusal), words.to_owned());
+        self.counters.refused(&receipt);
+        receipt
+    }
+
+    fn entry(&self, intent: &Intent, receipt: &Receipt, determining: Vec<SmolStr>) -> Entry {
+        let policy = PolicyNote { version: SmolStr::new(self.policy.read().version()), determining };
+        Entry::Decision(Box::new(Decision { intent: intent.clone(), receipt: receipt.clone(), policy }))
+    }
+
+    /// Executes a durable command and sees it to its end.
+    async fn carry_out(self: Arc<Self>, ix: TargetIx, permit: Permit, mut finish: oneshot::Receiver<Finish>) {
+        let intent = permit.into_intent();
+        let target = self.inventory.target(ix);
+        let deadline_ms = self.settings.deadline_ms(intent.action);
+        let command =
+            Command { intent: intent.id, address: target.address.clone(), action: intent.action, deadline_ms };
+        let started = tokio::time::Instant::now();
+        let outcome = match self.drivers.get(&target.backend) {
+            None => Outcome::Failed(format!("its backend {} is not configured", target.backend)),
+            Some(driver) => match driver.execute(&command).await {
+                Ok(()) => {
+                    self.book.sent(ix, intent.id);
+                    driver.look(&target.address);
+                    let left = Duration::from_millis(deadline_ms).saturating_sub(started.elapsed());
+                    tokio::select! {
+                        how = &mut finish => self.finished(&intent, how.ok()),
+                        () = tokio::time::sleep(left) => self.overdue(ix, &intent, deadline_ms),
+                        () = self.stop.cancelled() => Outcome::Unknown("the bridge stopped meanwhile".to_owned()),
+                    }
+                }
+                Err(error) => match (finish.try_recv(), error) {
+                    // The machine's own word is worth more than the call's.
+                    (Ok(Finish::Reached), _) => Outcome::Done,
+                    (_, error @ (AdapterError::TimedOut(_) | AdapterError::Unreachable(_))) => {
+                        Outcome::Unknown(error.to_string())
+                    }
+                    (_, error) => Outcome::Failed(error.to_string()),
+                },
+            },
+        };
+        let why = match &outcome {
+            Outcome::Done => None,
+            Outcome::Failed(why) | Outcome::Unknown(why) => Some(format!("{} failed: {why}", intent.action.label())),
+        };
+        self.counters.ended(&intent, &outcome, started.elapsed());
+        tracing::info!(intent = %intent.id, target = %target.id, action = %intent.action, ?outcome,
+            ms = started.elapsed().as_millis(), "ended");
+        self.book.close(ix, intent.id, why.as_deref());
+        let entry = Entry::Ended {
+            intent: intent.id,
+            target: target.id.clone(),
+            outcome: outcome.clone(),
+            at: UnixMs::now(),
+        };
+        if !self.journal.append_soon(&entry) {
+            tracing::error!(intent = %intent.id, "the journal took no note of the end; the next start will call it interrupted");
+        }
+        self.book.tell_ended(ix, &intent, &outcome);
+    }
+
+    fn finished(&self, intent: &Intent, how: Option<Finish>) -> Outcome {
+        match how {
+            Some(Finish::Reached) => Outcome::Done,
+            Some(Finish::Died(why)) if why.is_empty() => Outcome::Failed("it ended instead".to_owned()),
+            Some(Finish::Died(why)) => Outcome::Failed(why),
+            Some(Finish::Superseded(by)) => Outcome::Failed(format!("given up: {by}")),
+            None => Outcome::Unknown(format!("nobody saw how {} ended", intent.action)),
+        }
+    }
+
+    fn overdue(&self, ix: TargetIx, intent: &Intent, deadline_ms: u64) -> Outcome {
+        let (power, fresh) = self.book.observed(ix);
+        let seconds = deadline_ms / 1000;
+        if !fresh {
+            Outcome::Unknown(format!("no word from it within {seconds} s"))
+        } else if intent.action == Action::SoftOff {
+            Outcome::Failed(format!("still {} after {seconds} s: it does not follow the request", power.word()))
+        } else {
+            Outcome::Failed(format!("still {} after {seconds} s", power.word()))
+        }
+    }
+}
+
+fn receipt(intent: &Intent, verdict: Verdict, words: String) -> Receipt {
+    Receipt {
+        intent: intent.id,
+        target: intent.target.clone(),
+        action: intent.action,
+        verdict,
+        words,
+        at: UnixMs::now(),
+    }
+}

@@ -1,0 +1,143 @@
+//! The door for messages from regions: one path, one method.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Request, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use primrack_model::UnixMs;
+use primrack_wire::world::{
+    Answer, Dir, Fault, Form, KeyId, MESSAGE_LIMIT, NonceField, Refused, Sealing, Secret, Seq, Unverified, UpBody,
+    seal,
+};
+use smol_str::SmolStr;
+
+use crate::world::World;
+
+/// A message let in, or refused to somebody who proved to hold the key.
+struct Admitted {
+    seq: Seq,
+    form: Form,
+    key: KeyId,
+    secret: Secret,
+    outcome: Result<UpBody, (Fault, u32)>,
+}
+
+impl World {
+    /// The routes of this edge: `POST /world/1`.
+    pub fn routes(self: &Arc<Self>) -> Router {
+        Router::new().route("/world/1", post(take)).with_state(Arc::clone(self))
+    }
+
+    /// Everything that is decided before the body means something. Never awaits.
+    fn admit(&self, message: &[u8]) -> Result<(usize, Admitted), Fault> {
+        let unverified = Unverified::parse(message)?;
+        let header = unverified.header;
+        let now = UnixMs::now();
+        let at = self.inventory.find_object(header.object).ok_or(Fault::UnknownObject)? as usize;
+        if !self.keys.knows(header.object) {
+            return Err(Fault::UnknownObject);
+        }
+        let key = self.keys.find(header.object, header.key_id, now).ok_or(Fault::UnknownKey)?;
+        let signed = unverified.verify(&key.secret)?;
+        let mut station = self.station(at);
+        let body = signed.admit(now.seconds(), self.nonce, &mut station.window);
+        let allowed = station.allow(now, self.settings.requests_per_s, self.settings.request_burst);
+        let last = station.window.last();
+        if body.is_ok()
+            && let Some(line) = &mut station.line
+        {
+            line.heard = now;
+        }
+        drop(station);
+        let body = if allowed { body } else { Err(Fault::TooMany) };
+        let outcome = body.and_then(UpBody::parse).map_err(|fault| (fault, last));
+        let admitted = Admitted {
+            seq: header.seq,
+            form: header.form,
+            key: key.id.clone(),
+            secret: key.secret.clone(),
+            outcome,
+        };
+        Ok((at, admitted))
+    }
+
+    async fn answer(self: &Arc<Self>, message: &[u8]) -> Response {
+        let (at, admitted) = match self.admit(message) {
+            Ok(admitted) => admitted,
+            Err(fault) => return self.plain(fault, message),
+        };
+        let Admitted { seq, form, key, secret, outcome } = admitted;
+        let answer = match outcome {
+            Ok(UpBody::Register(asked)) => self.register(at, asked, key.clone(), form).await,
+            Ok(UpBody::Events(batch)) => match self.events(at, batch).await {
+                Ok(answer) => answer,
+                Err(fault) => self.signed_refusal(at, fault, None),
+            },
+            Err((fault, last)) => self.signed_refusal(at, fault, Some(last)),
+        };
+        let body = serde_json::to_string(&answer).unwrap_or_else(|_| "{}".to_owned());
+        let sealing = Sealing {
+            dir: Dir::Answer,
+            object: self.inventory.objects()[at].id.as_str(),
+            key_id: key.as_str(),
+            secret: &secret,
+            form,
+            nonce: NonceField::Boot(self.nonce),
+            seq,
+            time: UnixMs::now().seconds(),
+        };
+        text(StatusCode::OK, seal(&sealing, &body))
+    }
+
+    fn signed_refusal(&self, at: usize, fault: Fault, last: Option<u32>) -> Answer {
+        self.count(fault, self.inventory.objects()[at].id.as_str());
+        Answer::Refused(Refused {
+            refused: SmolStr::new_static(fault.token()),
+            say: fault.words().to_owned(),
+            last,
+            again: None,
+        })
+    }
+
+    /// To somebody who proved nothing: the reason, and nothing else.
+    fn plain(&self, fault: Fault, message: &[u8]) -> Response {
+        let claimed = Unverified::parse(message).map_or("", |it| it.header.object);
+        self.count(fault, claimed);
+        let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        text(status, format!("primrack/1 refused {} {}", fault.token(), fault.words()).into_bytes())
+    }
+
+    fn count(&self, fault: Fault, subject: &str) {
+        self.counters.fault(fault);
+        // A first contact is no attack: every script begins with it.
+        if fault != Fault::Nonce
+            && let Some(audit) = self.audit.get()
+        {
+            audit.note(fault.token(), subject, fault.words());
+        }
+    }
+}
+
+fn text(status: StatusCode, body: Vec<u8>) -> Response {
+    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
+}
+
+async fn take(State(world): State<Arc<World>>, request: Request<Body>) -> Response {
+    let started = Instant::now();
+    let limited = Limited::new(request.into_body(), MESSAGE_LIMIT);
+    let message = match limited.collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return world.plain(Fault::TooLong, b""),
+        // The sender went away in the middle: nobody hears an answer.
+        Err(_) => return world.plain(Fault::Malformed, b""),
+    };
+    let response = world.answer(&message).await;
+    world.counters.answer_seconds.observe(started.elapsed().as_secs_f64());
+    response
+}

@@ -1,0 +1,241 @@
+//! The region side as one thing: its parts, its life, what others may ask of it.
+
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Mutex, MutexGuard};
+use primrack_engine::{Engine, Watcher};
+use primrack_model::{ActorKind, Intent, Inventory, ObjectId, Outcome, TargetIx, UnixMs};
+use primrack_wire::world::{KeyId, Nonce, Tell};
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+use smol_str::SmolStr;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::audit::Audit;
+use crate::counters::WorldCounters;
+use crate::delivery::{Callback, Delivery, DeliverySettings, Guard, ObjectIx, PaceGroup};
+use crate::station::{Line, Registration, RivalState, Station, UnitSet};
+use crate::{Keyring, WorldSettings, words};
+
+/// The space in the journal's store where registrations are kept.
+pub(crate) const SPACE: &str = "world-registration";
+
+/// What the region side is made of.
+#[derive(Debug)]
+pub struct WorldParts {
+    /// Keys of the enrolled objects.
+    pub keys: Keyring,
+    /// Which callbacks are allowed.
+    pub guard: Guard,
+    /// How pushes are delivered.
+    pub delivery: DeliverySettings,
+    /// Registration, menus, limits.
+    pub settings: WorldSettings,
+    /// This boot of the bridge.
+    pub nonce: Nonce,
+    /// Registrations kept by the last run: object id and bytes, from opening the journal.
+    pub kept: Vec<(String, Vec<u8>)>,
+}
+
+/// How an object stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct ObjectStatus {
+    /// Its id.
+    pub object: ObjectId,
+    /// What people call it.
+    pub label: SmolStr,
+    /// Whether the key file has it.
+    pub enrolled: bool,
+    /// Where it stands, if it registered.
+    pub region: Option<SmolStr>,
+    /// What it runs on.
+    pub grid: Option<SmolStr>,
+    /// Which script.
+    pub script: Option<SmolStr>,
+    /// When it was last heard, either way.
+    pub heard: Option<UnixMs>,
+    /// Since when pushes do not arrive.
+    pub silent: Option<UnixMs>,
+    /// A second prim wants its id: which.
+    pub rival: Option<SmolStr>,
+    /// How many of its units wait to be shown.
+    pub waiting: usize,
+}
+
+/// The region side.
+pub struct World {
+    pub(crate) engine: OnceLock<Arc<Engine>>,
+    pub(crate) inventory: Arc<Inventory>,
+    pub(crate) keys: Keyring,
+    pub(crate) guard: Guard,
+    pub(crate) settings: WorldSettings,
+    pub(crate) nonce: Nonce,
+    pub(crate) counters: WorldCounters,
+    pub(crate) audit: OnceLock<Audit>,
+    stations: Vec<Mutex<Station>>,
+    delivery: OnceLock<Arc<Delivery>>,
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("objects", &self.stations.len()).finish_non_exhaustive()
+    }
+}
+
+impl World {
+    /// Puts it together and takes the kept registrations up; nothing is sent before [`Self::start`].
+    #[must_use]
+    pub fn new(parts: WorldParts, inventory: Arc<Inventory>) -> (Arc<Self>, DeliverySettings) {
+        let WorldParts { keys, guard, delivery, settings, nonce, kept } = parts;
+        let stations = inventory.objects().iter().map(|_| Mutex::default()).collect();
+        let world = Arc::new(Self {
+            engine: OnceLock::new(),
+            inventory,
+            keys,
+            guard,
+            settings,
+            nonce,
+            counters: WorldCounters::default(),
+            audit: OnceLock::new(),
+            stations,
+            delivery: OnceLock::new(),
+        });
+        for (object, bytes) in kept {
+            if let Err(why) = world.restore(&object, &bytes) {
+                tracing::warn!(object, why, "a kept registration is dropped: the object registers again by itself");
+            }
+        }
+        (world, delivery)
+    }
+
+    /// Starts delivery; afterwards everything that changes is pushed. Objects known from the last run get
+    /// everything again.
+    pub fn start(
+        self: &Arc<Self>,
+        engine: &Arc<Engine>,
+        delivery: DeliverySettings,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) {
+        let set = self.engine.set(Arc::clone(engine)).is_ok();
+        let audit = self.audit.set(Audit::new(engine.journal().clone())).is_ok();
+        let delivery = Delivery::start(Arc::clone(self) as _, delivery, self.guard.clone(), tasks, stop.child_token());
+        if !set || !audit || self.delivery.set(delivery).is_err() {
+            tracing::error!("the region side was started twice");
+            return;
+        }
+        let world = Arc::clone(self);
+        tasks.spawn(async move {
+            if let Some(audit) = world.audit.get() {
+                audit.run(stop).await;
+            }
+        });
+        for at in 0..self.stations.len() {
+            let known = {
+                let mut station = self.station(at);
+                let units = self.inventory.objects()[at].units.len();
+                station.dirty = UnitSet::first(units);
+                station.line.as_ref().map(|line| Arc::clone(&line.callback))
+            };
+            if let Some(url) = known {
+                self.resume(at, &url);
+            }
+        }
+    }
+
+    fn restore(&self, object: &str, bytes: &[u8]) -> Result<(), String> {
+        let at = self.inventory.find_object(object).ok_or("it is configured no more")? as usize;
+        let facts: Registration = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let key = KeyId::new(&facts.key_id).ok_or("its key id is none")?;
+        self.keys.find(object, key.as_str(), UnixMs::now()).ok_or("its key is valid no more")?;
+        let callback = self.guard.check_url(&facts.url).map_err(|refusal| refusal.to_string())?;
+        let line = Line { heard: facts.at, facts, callback: Arc::new(callback), key, silent: None, dead: false };
+        self.station(at).line = Some(Box::new(line));
+        Ok(())
+    }
+
+    pub(crate) fn station(&self, at: usize) -> MutexGuard<'_, Station> {
+        self.stations[at].lock()
+    }
+    pub(crate) fn wake(&self, at: usize) {
+        if let Some(delivery) = self.delivery.get() {
+            delivery.wake(ObjectIx(u32::try_from(at).unwrap_or(u32::MAX)));
+        }
+    }
+    /// A URL that is new, or worth trying again.
+    pub(crate) fn resume(&self, at: usize, url: &Callback) {
+        if let Some(delivery) = self.delivery.get() {
+            // Paced with its host: what stands on one simulator shares one.
+            let pace = [PaceGroup::NONE, PaceGroup::NONE];
+            delivery.resume(ObjectIx(u32::try_from(at).unwrap_or(u32::MAX)), url, pace);
+        }
+    }
+    /// The delivery, once started: for its counters.
+    #[must_use]
+    pub fn delivery(&self) -> Option<&Arc<Delivery>> {
+        self.delivery.get()
+    }
+    /// Puts the counters into a registry.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.counters.register(registry);
+    }
+
+    /// How every object stands.
+    #[must_use]
+    pub fn objects(&self) -> Vec<ObjectStatus> {
+        let status = |(at, entry): (usize, &primrack_model::ObjectEntry)| {
+            let station = self.station(at);
+            let line = station.line.as_deref();
+            ObjectStatus {
+                object: entry.id.clone(),
+                label: entry.label.clone(),
+                enrolled: self.keys.knows(entry.id.as_str()),
+                region: line.map(|line| line.facts.region.clone()),
+                grid: line.map(|line| line.facts.grid.clone()),
+                script: line.map(|line| line.facts.script.clone()),
+                heard: line.map(|line| line.heard),
+                silent: line.and_then(|line| line.silent),
+                rival: station
+                    .rival
+                    .as_ref()
+                    .filter(|rival| rival.state != RivalState::FirstGone)
+                    .map(|rival| rival.holder.clone()),
+                waiting: station.dirty.iter().count(),
+            }
+        };
+        self.inventory.objects().iter().enumerate().map(status).collect()
+    }
+}
+
+impl Watcher for World {
+    fn changed(&self, target: TargetIx) {
+        for (at, unit) in self.inventory.shown_by(target) {
+            let at = *at as usize;
+            let entry = &self.inventory.objects()[at];
+            if let Ok(place) = entry.units.binary_search_by_key(unit, |(n, _)| *n) {
+                let reachable = {
+                    let mut station = self.station(at);
+                    station.dirty.insert(place);
+                    station.line.as_ref().is_some_and(|line| !line.dead)
+                };
+                if reachable {
+                    self.wake(at);
+                }
+            }
+        }
+    }
+
+    fn ended(&self, target: TargetIx, intent: &Intent, outcome: &Outcome) {
+        let Some(at) = intent.via.object.as_ref().and_then(|object| self.inventory.find_object(object.as_str())) else {
+            return;
+        };
+        if intent.actor.kind != ActorKind::Avatar {
+            return;
+        }
+        if let Some(say) = words::ended(self.inventory.target(target), intent.action, outcome) {
+            self.station(at as usize).tell(Tell { who: intent.actor.id.clone(), say });
+            self.wake(at as usize);
+        }
+    }
+}
