@@ -36,6 +36,9 @@ pub(super) const TABLES: [&str; 7] = [
 
 pub(super) const INSERT: &str = "INSERT INTO chain (seq, at, kind, body, hash) VALUES (?1, ?2, ?3, ?4, ?5)";
 
+/// Values beside the chain: by space, each with its key.
+pub type Kept = HashMap<String, Vec<(String, Vec<u8>)>>;
+
 /// What was found in the file, for the engine to go on from.
 #[derive(Debug)]
 pub struct Recovered {
@@ -48,7 +51,7 @@ pub struct Recovered {
     /// In the order of acceptance.
     pub unfinished: Vec<(Intent, Receipt)>,
     /// What was put beside the chain, by space, then key.
-    pub kept: HashMap<String, Vec<(String, Vec<u8>)>>,
+    pub kept: Kept,
     /// How many entries there are, this boot's included.
     pub entries: u64,
     /// The end of the chain, this boot's entry included.
@@ -334,7 +337,7 @@ fn unfinished(db: &Connection, path: &Path, index: &Index) -> Result<Vec<(Intent
     for (seq, id) in seqs {
         match decision_at(db, seq).map_err(|error| read_error(path, &error))? {
             Some(super::Decision { intent, receipt, policy: _ }) if intent.id == id => {
-                all.push((intent, receipt))
+                all.push((intent, receipt));
             }
             Some(_) | None => {
                 return Err(damaged(format!("the unfinished intent {id} is not in entry {seq}")));
@@ -353,8 +356,8 @@ pub(super) fn decision_at(db: &Connection, seq: u64) -> rusqlite::Result<Option<
     }))
 }
 
-fn kept(db: &Connection) -> rusqlite::Result<HashMap<String, Vec<(String, Vec<u8>)>>> {
-    let mut all: HashMap<String, Vec<(String, Vec<u8>)>> = HashMap::new();
+fn kept(db: &Connection) -> rusqlite::Result<Kept> {
+    let mut all = Kept::new();
     let mut query = db.prepare("SELECT space, key, value FROM kept ORDER BY space, key")?;
     let mut rows = query.query([])?;
     while let Some(row) = rows.next()? {

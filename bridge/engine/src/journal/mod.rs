@@ -36,7 +36,7 @@ use tokio::sync::{TryAcquireError, oneshot, watch};
 pub use chain::{BadHead, Head};
 pub use entry::{Boot, Decision, Entry, Kind, MAX_BODY, PolicyNote};
 pub use error::JournalError;
-pub use file::Recovered;
+pub use file::{Kept, Recovered};
 pub use queue::Seq;
 pub use read::{EntryFilter, Fault, Page, Reader, Record, VerifyReport, verify};
 pub use stats::{COMMIT_BOUNDS_US, JournalStats};

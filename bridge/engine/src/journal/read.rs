@@ -181,7 +181,14 @@ pub fn verify(path: &Path, exported: &[Head]) -> Result<VerifyReport, JournalErr
             return Ok(report(head, Some(Fault { seq: given.seq, words }), 0, 0));
         }
     }
-    let mut confirmed = expected.remove(&0).is_some_and(|given| given == head) as usize;
+    let mut confirmed = 0;
+    if let Some(given) = expected.remove(&0) {
+        if given != head {
+            let words = "an exported head names the beginning of another journal".to_owned();
+            return Ok(report(head, Some(Fault { seq: 1, words }), 0, 0));
+        }
+        confirmed += 1;
+    }
     let mut open: HashMap<IntentId, Seq> = HashMap::new();
     loop {
         let rows = match rows_after(&db, head.seq, PAGE) {
