@@ -145,13 +145,13 @@ impl Policy {
             let usable = !guarded || scope.names_outright();
             match (effect, fit) {
                 (Effect::Permit, Fit::OtherPerson) if usable => {
-                    would_help.push(format!("{name} permits {about}"))
+                    would_help.push(format!("{name} permits {about}"));
                 }
                 (Effect::Permit, Fit::ConditionsFail) if usable => {
                     would_help.push(format!("{name} would permit it if its conditions held"));
                 }
                 (Effect::Forbid, Fit::Applies) => {
-                    would_help.push(format!("{name} forbids it; only a change of that rule helps"))
+                    would_help.push(format!("{name} forbids it; only a change of that rule helps"));
                 }
                 _ => {}
             }

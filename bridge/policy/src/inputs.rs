@@ -81,13 +81,13 @@ impl Question<'_> {
             },
         ];
         let entities = Entities::from_entities(entities, None).map_err(|error| failed(&error))?;
-        let context = self.context(reads).map_err(|error| failed(&error))?;
+        let context = self.context(reads)?;
         let request =
             Request::new(principal, action, target, context, None).map_err(|error| failed(&error))?;
         Ok(Inputs { request, entities })
     }
 
-    fn context(&self, reads: Reads) -> Result<Context, cedar_policy::ContextCreationError> {
+    fn context(&self, reads: Reads) -> Result<Context, NotAsked> {
         let types = types();
         let mut pairs = Vec::new();
         if reads.has(Reads::EDGE) {
@@ -115,7 +115,7 @@ impl Question<'_> {
         if reads.has(Reads::WEEKDAY) {
             pairs.push(("weekday".to_owned(), Expr::new_long(i64::from(weekday))));
         }
-        if pairs.is_empty() { Ok(Context::empty()) } else { Context::from_pairs(pairs) }
+        Context::from_pairs(pairs).map_err(|error| NotAsked(error.to_string()))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sources ─ parse ─ validate against the schema ─ check names against the inventory ─▶ Policy
-//! Intent ─▶ slice (rules that can apply by scope) ─▶ Cedar, rule by rule ─▶ Permit | Refusal
+//! Intent ─▶ slice (rules whose scope fits) ─▶ Cedar for those with conditions ─▶ Permit | Refusal
 //! ```
 //!
 //! What no rule permits is refused, and a forbid beats every permit. Two things go beyond Cedar:

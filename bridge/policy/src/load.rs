@@ -152,7 +152,7 @@ fn parse(file: &File, mistakes: &mut Vec<Mistake>) -> Vec<(CedarPolicy, usize)> 
             match CedarPolicy::parse(None, &padded) {
                 Ok(policy) => policies.push((policy, range.start)),
                 Err(found) => {
-                    found.iter().for_each(|error| mistakes.push(translate(file, error, range.start)))
+                    found.iter().for_each(|error| mistakes.push(translate(file, error, range.start)));
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! The decision.
 
+use std::cell::LazyCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -178,14 +179,24 @@ impl Policy {
         if slice.is_empty() {
             return Answer::NotPermitted;
         }
-        let reads = slice.iter().fold(Reads::NONE, |reads, number| reads.and(rules[*number as usize].reads));
-        let Ok(inputs) = question.build(inventory, people.groups(person), reads) else {
-            return Answer::NotPermitted;
-        };
         let rule = |number: &u32| &rules[*number as usize];
+        // Built only if a rule has conditions: a scope alone is decided by the slice, which is exact.
+        let inputs = LazyCell::new(|| {
+            let reads = slice.iter().fold(Reads::NONE, |reads, number| reads.and(rule(number).reads));
+            question.build(inventory, people.groups(person), reads)
+        });
+        let say = |rule: &Rule| {
+            if !rule.scope.allows_kind(actor) {
+                return Said::No;
+            }
+            if !rule.conditional {
+                return Said::Yes;
+            }
+            inputs.as_ref().map_or(Said::Failed, |inputs| self.ask(rule, inputs))
+        };
         let mut forbidden = None;
         for number in slice.iter().filter(|number| rule(number).effect == Effect::Forbid) {
-            let found = match self.ask(rule(number), &inputs) {
+            let found = match say(rule(number)) {
                 Said::Yes => Answer::Forbidden(*number),
                 Said::Failed => Answer::NotEvaluated(*number),
                 Said::No => continue,
@@ -203,7 +214,7 @@ impl Policy {
         let mut reasons = Vec::new();
         let mut passed_over = false;
         for number in slice.iter().filter(|number| rule(number).effect == Effect::Permit) {
-            if self.ask(rule(number), &inputs) != Said::Yes {
+            if say(rule(number)) != Said::Yes {
                 continue;
             }
             if guarded && !rule(number).scope.names_outright() {

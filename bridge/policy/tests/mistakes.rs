@@ -5,6 +5,7 @@ mod support;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use support::*;
 
+#[expect(clippy::unwrap_used, reason = "a policy without mistakes fails the test")]
 fn shown(rules: &str) -> String {
     let errors = load(rules).map(|_| "it was loaded").unwrap_err();
     let mut out = errors.to_string();
