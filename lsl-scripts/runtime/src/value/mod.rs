@@ -81,7 +81,7 @@ pub enum Value {
     /// `rotation` x, y, z, s
     Rotation([f64; 4]),
     /// `list`
-    List(Arc<Vec<Value>>),
+    List(Arc<Vec<Self>>),
 }
 
 impl Default for Value {
