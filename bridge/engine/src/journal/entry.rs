@@ -213,7 +213,7 @@ pub(super) struct Encoded {
 }
 
 /// What an entry changes in the tables derived from the chain.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) enum Effect {
     Nothing,
     /// A decision: accepted ones open an intent, ones with an origin are found again by it.

@@ -54,7 +54,7 @@ pub(super) struct Writer {
 /// What a batch brings about once it is durable.
 #[derive(Default)]
 struct Staged {
-    effects: Vec<(u64, Effect)>,
+    entries: usize,
     /// For each item, in order.
     fates: Vec<Result<u64, JournalError>>,
     /// Origins of this batch, which nobody else knows yet.
@@ -66,8 +66,8 @@ struct Staged {
 
 impl Staged {
     fn clear(&mut self) {
-        let Self { effects, fates, origins, bytes, puts, folded } = self;
-        effects.clear();
+        let Self { entries, fates, origins, bytes, puts, folded } = self;
+        *entries = 0;
         fates.clear();
         origins.clear();
         (*bytes, *puts, *folded) = (0, 0, false);
@@ -133,30 +133,40 @@ impl Writer {
     }
 
     fn succeed(&mut self, head: Head, took: Duration, batch: &mut Vec<Item>, staged: &mut Staged) {
-        let entries = staged.effects.len();
+        let entries = staged.entries;
         self.head = head;
         self.published.send_replace(head);
         if staged.folded {
             self.index.folded();
         }
         self.origins.add(staged.origins.iter().map(|(id, seq)| (*id, *seq)));
+        // Before anyone is woken: who was told looks here next.
+        self.counters.committed(entries, took);
+        self.counters.puts.fetch_add(staged.puts as u64, Relaxed);
+        if let Some(words) = self.counters.failing.lock().take() {
+            tracing::info!(was = %words, "the journal is written again");
+        }
         for (item, fate) in batch.drain(..).zip(staged.fates.drain(..)) {
             self.queue.release(item.work.weight(), item.waiter.is_none());
+            let seq = fate.as_ref().ok().copied();
             if let Some(waiter) = item.waiter {
                 // Whoever stopped waiting does not want to know.
                 drop(waiter.send(fate));
             }
+            match (item.work, seq) {
+                (Work::One(entry), Some(seq)) => self.index.apply(seq, entry.effect),
+                (Work::Many(entries), Some(last)) => {
+                    let first = last + 1 - entries.len() as u64;
+                    for (seq, entry) in (first..).zip(entries) {
+                        self.index.apply(seq, entry.effect);
+                    }
+                }
+                // A refused duplicate changes nothing, and neither does what is not of the chain.
+                _ => {}
+            }
         }
-        for (seq, effect) in staged.effects.drain(..) {
-            self.index.apply(seq, effect);
-        }
-        self.counters.committed(entries, took);
-        self.counters.puts.fetch_add(staged.puts as u64, Relaxed);
         self.counters.open_intents.store(self.index.open_count() as u64, Relaxed);
         self.log_pages += 2 + staged.bytes / 3500 + staged.puts;
-        if let Some(words) = self.counters.failing.lock().take() {
-            tracing::info!(was = %words, "the journal is written again");
-        }
     }
 
     /// Nothing of the batch is in the file, and nothing here has moved on.
@@ -215,11 +225,11 @@ impl Writer {
             let mut insert = tx.prepare_cached(INSERT)?;
             let mut append =
                 |entry: &Encoded, staged: &mut Staged, origin: Option<u64>| -> rusqlite::Result<u64> {
-                    let Encoded { kind, at, body, effect } = entry;
+                    let Encoded { kind, at, body, effect: _ } = entry;
                     head = head.after(*at, kind.code(), body.as_bytes());
                     insert.execute(params![head.seq, at, kind.code(), body, &head.hash[..]])?;
                     staged.bytes += body.len() + 48;
-                    staged.effects.push((head.seq, effect.clone()));
+                    staged.entries += 1;
                     if let Some(id) = origin {
                         staged.origins.insert(id, head.seq);
                     }
