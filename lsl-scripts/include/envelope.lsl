@@ -28,9 +28,9 @@ string seal(string dir, string nonce, integer seq, string body)
 string unseal(string msg, string dir)
 {
     gInBody = "";
-    integer end = llSubStringIndex(msg, "\n");
-    if (end < 1 || end > 400) return "malformed";
-    string line = llGetSubString(msg, 0, end - 1);
+    string line = llList2String(llParseStringKeepNulls(msg, ["\n"], []), 0);
+    integer end = llStringLength(line);
+    if (end < 1 || end > 400 || end == llStringLength(msg)) return "malformed";
     if (end + 1 < llStringLength(msg)) gInBody = llGetSubString(msg, end + 1, -1);
     list f = llParseStringKeepNulls(line, [" "], []);
     if (llGetListLength(f) != 10) return "malformed";

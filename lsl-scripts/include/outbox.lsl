@@ -92,10 +92,10 @@ trouble(string words)
 }
 
 // The send failed. Later, and spread, so that a room full of racks does not come back as one.
-later(string why, integer base, integer most)
+later(string why, integer first, integer most)
 {
     gWhy = why;
-    integer wait = base;
+    integer wait = first;
     integer i;
     for (i = 0; i < gTries && wait < most; ++i) wait += wait;
     if (wait > most) wait = most;

@@ -7,6 +7,7 @@
 //   settingsRead(integer faults)               all is read, with that many mistakes
 
 key gCardAsk = NULL_KEY; // the line asked for
+integer CARD_LINES = 600; // that are read at most
 integer gCardLine;       // its number, counted from 0
 integer gCardFaults;
 integer gCardAt;         // when to begin again if no line comes, 0 while not reading
@@ -58,6 +59,14 @@ settingsData(key ask, string line)
         if (gCardFaults <= 10) llOwnerSay(CARD + ", line " + (string)(gCardLine + 1) + ": " + fault + ".");
     }
     ++gCardLine;
+    if (gCardLine >= CARD_LINES)
+    {
+        // Some grids answer for a notecard that they have lost with empty lines without end.
+        gCardAsk = NULL_KEY;
+        gCardAt = 0;
+        toOwner(CARD + " has more than " + (string)CARD_LINES + " lines, or the grid has lost it: write it anew.");
+        return;
+    }
     gCardAt = llGetUnixTime() + 30;
     gCardAsk = llGetNotecardLine(CARD, gCardLine);
 }

@@ -18,12 +18,15 @@ integer number(string s)
     return v;
 }
 
-// TRUE when s consists of characters of allowed only.
+// TRUE when s consists of characters of allowed (ASCII) only. Beyond ASCII, OpenSimulator's llSubStringIndex looks for
+// text as a reader of some language would, and finds invisible characters everywhere.
 integer only(string s, string allowed)
 {
     integer i = llStringLength(s);
     while (--i >= 0)
     {
+        integer c = llOrd(s, i);
+        if (c < 33 || c > 126) return FALSE;
         if (llSubStringIndex(allowed, llGetSubString(s, i, i)) < 0) return FALSE;
     }
     return TRUE;
@@ -60,12 +63,18 @@ string clean(string s)
     return llStringTrim(s, STRING_TRIM);
 }
 
+// s with every `what` replaced. Not llReplaceSubString: in OpenSimulator that takes a regular expression, of which a
+// lone backslash is a broken one, and nothing is replaced.
+string replace(string s, string what, string with)
+{
+    return llDumpList2String(llParseStringKeepNulls(s, [what], []), with);
+}
+
 // A JSON string. llList2Json takes a name like {"admin":true} for structure, so text is quoted here and nowhere else.
 // The text has been through clean(), so that no \u is ever needed.
 string quote(string s)
 {
-    s = llReplaceSubString(s, "\\", "\\\\", 0);
-    return "\"" + llReplaceSubString(s, "\"", "\\\"", 0) + "\"";
+    return "\"" + replace(replace(s, "\\", "\\\\"), "\"", "\\\"") + "\"";
 }
 
 // A member of a JSON object as text, "" when missing.

@@ -75,8 +75,8 @@ integer scanUnits()
     for (i = 0; i < n; ++i)
     {
         integer unit;
-        integer set = llListFindList(gSetLinks, [i + 1]);
-        if (set >= 0) unit = llList2Integer(gSetUnits, set);
+        integer named = llListFindList(gSetLinks, [i + 1]);
+        if (named >= 0) unit = llList2Integer(gSetUnits, named);
         else
         {
             string name;
