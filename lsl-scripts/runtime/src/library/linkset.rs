@@ -35,6 +35,9 @@ struct Entry {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LinksetData {
     entries: BTreeMap<String, Entry>,
+    /// What the entries cost, as each family of grids counts.
+    linden: usize,
+    opensim: usize,
 }
 
 /// Bytes that a grid lets a linkset store.
@@ -75,7 +78,7 @@ impl LinksetData {
     /// Bytes in use by that grid's count.
     #[must_use]
     pub fn used(&self, profile: Profile) -> usize {
-        self.entries.iter().map(|(name, entry)| cost(name, entry, profile)).sum()
+        if profile.is_opensim() { self.opensim } else { self.linden }
     }
 
     /// Bytes left.
@@ -104,7 +107,7 @@ impl LinksetData {
                 break;
             }
             if !self.entries.contains_key(name) {
-                self.entries.insert(name.clone(), entry.clone());
+                self.insert(name, entry.clone());
                 free -= needed;
             }
         }
@@ -126,8 +129,22 @@ impl LinksetData {
         if self.used(profile) - freed + cost(name, &entry, profile) > capacity(profile) {
             return OUT_OF_MEMORY;
         }
-        self.entries.insert(name.to_owned(), entry);
+        self.insert(name, entry);
         OK
+    }
+
+    fn insert(&mut self, name: &str, entry: Entry) {
+        self.remove(name);
+        self.linden += cost(name, &entry, Profile::SecondLife);
+        self.opensim += cost(name, &entry, Profile::OpenSimMaster);
+        self.entries.insert(name.to_owned(), entry);
+    }
+
+    fn remove(&mut self, name: &str) {
+        if let Some(old) = self.entries.remove(name) {
+            self.linden -= cost(name, &old, Profile::SecondLife);
+            self.opensim -= cost(name, &old, Profile::OpenSimMaster);
+        }
     }
 
     fn delete(&mut self, name: &str, pass: &str) -> i32 {
@@ -135,7 +152,7 @@ impl LinksetData {
             None => NOT_FOUND,
             Some(entry) if !entry.opens(pass) => PROTECTED,
             Some(_) => {
-                self.entries.remove(name);
+                self.remove(name);
                 OK
             }
         }
@@ -210,7 +227,7 @@ pub(super) fn read_protected(ctx: &mut LibCtx<'_>, args: &[Value]) -> Out {
 pub(super) fn reset(ctx: &mut LibCtx<'_>, _: &[Value]) -> Out {
     let data = ctx.host.linkset_data();
     let had = !data.is_empty();
-    data.entries.clear();
+    *data = LinksetData::new();
     if had {
         ctx.host.linkset_data_changed(RESET, "", "");
     }
@@ -367,6 +384,7 @@ mod tests {
         assert_eq!(child.write("a", "child", "", Sl), OK);
         assert_eq!(child.write("b", "child", "", Sl), OK);
         root.merge(&child, Sl);
+        assert_eq!(root.used(Sl), 1 + 4 + 1 + 5);
         assert_eq!((root.read("a", ""), root.read("b", ""), root.len()), ("root", "child", 2));
     }
 }

@@ -14,7 +14,7 @@ use std::cmp::Ordering;
 type Out = Result<Value, RuntimeError>;
 
 /// Strides that the exchange of every pair is run for; more would take seconds.
-const MOST: usize = 20_000;
+const MOST: usize = 10_000;
 
 pub(super) fn sort(ctx: &mut LibCtx<'_>, args: &[Value]) -> Out {
     let a = Args(args);

@@ -3,6 +3,7 @@
 use super::args::{Args, Output, exception, index, int};
 use super::{LibCtx, pattern, span, unit};
 use crate::error::RuntimeError;
+use crate::profile::Profile;
 use crate::value::Value;
 
 type Out = Result<Value, RuntimeError>;
@@ -51,8 +52,8 @@ pub(super) fn approx_equals(_: &mut LibCtx<'_>, args: &[Value]) -> Out {
     int(i32::from(x.iter().zip(y).all(|(x, y)| !(*x > y + margin || *x < y - margin))))
 }
 
-/// Characters for a comparison without case, one for one.
-fn folded(text: &str, ignore_case: bool) -> Vec<char> {
+/// The text for a comparison without case, mapped character by character.
+fn folded(text: &str, ignore_case: bool) -> String {
     text.chars()
         .map(|c| {
             let mut upper = c.to_uppercase();
@@ -67,30 +68,24 @@ fn folded(text: &str, ignore_case: bool) -> Vec<char> {
 pub(super) fn starts_with(_: &mut LibCtx<'_>, args: &[Value]) -> Out {
     let a = Args(args);
     let (text, wanted) = (folded(a.text(0)?, a.int(2)? != 0), folded(a.text(1)?, a.int(2)? != 0));
-    int(i32::from(!wanted.is_empty() && text.starts_with(&wanted)))
+    int(i32::from(!wanted.is_empty() && text.starts_with(wanted.as_str())))
 }
 
 pub(super) fn ends_with(_: &mut LibCtx<'_>, args: &[Value]) -> Out {
     let a = Args(args);
     let (text, wanted) = (folded(a.text(0)?, a.int(2)? != 0), folded(a.text(1)?, a.int(2)? != 0));
-    int(i32::from(!wanted.is_empty() && text.ends_with(&wanted)))
+    int(i32::from(!wanted.is_empty() && text.ends_with(wanted.as_str())))
 }
 
-/// Where `wanted` stands in the UTF-16 units `from..to` of `text`.
+/// Where `wanted` stands in the UTF-16 units `from..to` of `text`. Folding may change the bytes of a character but
+/// neither the number of characters nor their planes, so units count the same in both.
 fn search(text: &str, wanted: &str, from: usize, to: usize, ignore_case: bool, last: bool) -> Option<usize> {
+    const UNITS: Profile = Profile::OpenSimMaster;
     let (text, wanted) = (folded(text, ignore_case), folded(wanted, ignore_case));
-    let mut at = 0;
-    let starts: Vec<usize> = text
-        .iter()
-        .map(|c| {
-            at += c.len_utf16();
-            at - c.len_utf16()
-        })
-        .collect();
-    let size: usize = wanted.iter().map(|c| c.len_utf16()).sum();
-    let fits = |i: &usize| starts[*i] >= from && starts[*i] + size <= to && text[*i..].starts_with(&wanted);
-    let found = if last { (0..text.len()).rev().find(fits) } else { (0..text.len()).find(fits) };
-    found.map(|i| starts[i])
+    let (start, end) = (unit::byte_of(&text, from, UNITS).0, unit::byte_of(&text, to, UNITS).0);
+    let part = text.get(start..end)?;
+    let found = if last { part.rfind(&wanted) } else { part.find(&wanted) };
+    found.map(|at| unit::unit_of(&text, start + at, UNITS))
 }
 
 /// `osStringIndexOf(src, value, ignorecase)` and `(src, value, offset, count, ignorecase)`.
