@@ -77,4 +77,13 @@ pub trait Host {
 
     /// The store changed: every script of the linkset with a `linkset_data` event is to be told.
     fn linkset_data_changed(&mut self, action: i32, name: &str, value: &str);
+
+    /// The script is entering another state: its listens and sensors end, its timer and URLs stay.
+    fn state_changed(&mut self) {}
+
+    /// The script reset itself: everything it asked for ends (listens, timer, URLs, sensors, permissions).
+    fn script_reset(&mut self) {}
+
+    /// `print(value)`, an oddity of the language that shows nowhere in the world.
+    fn print(&mut self, _text: &str) {}
 }

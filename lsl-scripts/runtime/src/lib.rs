@@ -32,3 +32,19 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use error::{ErrorKind, RuntimeError};
 pub use profile::Profile;
 pub use value::{Type, Value};
+pub use vm::{Event, Outcome, Program, Script};
+
+use std::sync::Arc;
+
+/// Parses, checks and compiles a script for a grid. Warnings are kept in [`vm::Program::warnings`].
+///
+/// # Errors
+///
+/// Everything that is wrong with the script, warnings included, if there is at least one error.
+pub fn check(source: &str, profile: Profile) -> Result<Arc<Program>, Diagnostics> {
+    let (script, found) = check::checked(source, profile);
+    match script {
+        Some(script) => vm::compile::compile(script, profile, found).map(Arc::new),
+        None => Err(found),
+    }
+}

@@ -257,7 +257,7 @@ impl<'s, 'src> Checker<'s, 'src> {
         }
         let init = g.init.as_ref().map(|e| {
             self.in_global = true;
-            if self.profile == Profile::SecondLife && !simple(e) {
+            if self.profile == Profile::SecondLife && !simple(e, self.profile) {
                 self.sink.error_hint(
                     e.span,
                     "global-initializer",
@@ -302,16 +302,18 @@ impl<'s, 'src> Checker<'s, 'src> {
 const MAX_GLOBALS: usize = 16_384;
 
 /// What Second Life takes as the first value of a global variable.
-fn simple(e: &ast::Expr) -> bool {
+fn simple(e: &ast::Expr, profile: Profile) -> bool {
     use ast::ExprKind as E;
     match &e.kind {
         E::Integer(_) | E::Float(_) | E::Str(_) | E::Var(_) | E::Error => true,
-        E::Unary(ast::UnaryOp::Negate, inner) => {
-            matches!(inner.kind, E::Integer(_) | E::Float(_) | E::Var(_))
-        }
-        E::Vector(parts) => parts.iter().all(simple),
-        E::Rotation(parts) => parts.iter().all(simple),
-        E::List(items) => items.iter().all(|i| simple(i) && !matches!(i.kind, E::List(_))),
+        E::Unary(ast::UnaryOp::Negate, inner) => match &inner.kind {
+            E::Integer(_) | E::Float(_) => true,
+            E::Var(n) => tables::constant(&n.text, profile).is_some(),
+            _ => false,
+        },
+        E::Vector(parts) => parts.iter().all(|p| simple(p, profile)),
+        E::Rotation(parts) => parts.iter().all(|p| simple(p, profile)),
+        E::List(items) => items.iter().all(|i| simple(i, profile)),
         _ => false,
     }
 }

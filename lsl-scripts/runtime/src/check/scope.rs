@@ -20,6 +20,7 @@ pub(super) struct Local {
 pub(super) struct Label {
     pub(super) name: SmolStr,
     pub(super) id: u16,
+    pub(super) span: Span,
     /// Depth of its block while that is open; `None` once it was left.
     pub(super) open: Option<usize>,
 }
@@ -78,6 +79,14 @@ impl Scopes {
             block.push(Local { name, slot, ty, span, used: false, argument });
         }
         Some(slot)
+    }
+
+    /// Marks a label as belonging to the innermost block.
+    pub(super) fn open_label(&mut self, span: Span) {
+        let depth = self.depth();
+        if let Some(l) = self.labels.iter_mut().find(|l| l.span == span) {
+            l.open = Some(depth);
+        }
     }
 
     /// The label a jump means: of the innermost open block that has one, else the only one of that name.

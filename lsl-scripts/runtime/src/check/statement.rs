@@ -104,6 +104,9 @@ impl Checker<'_, '_> {
         for p in params {
             self.declare_local(&p.name, p.ty, true);
         }
+        for s in &block.statements {
+            self.find_labels(s);
+        }
         let statements = self.block(block);
         self.close_scope();
         hir::Body {
@@ -113,6 +116,25 @@ impl Checker<'_, '_> {
             locals: std::mem::take(&mut self.scopes.types),
             labels: u16::try_from(self.scopes.labels.len()).unwrap_or(u16::MAX),
             statements,
+        }
+    }
+
+    /// Every label of a function is known before its statements are read: jumps go down as well as up.
+    fn find_labels(&mut self, s: &ast::Stmt) {
+        match &s.kind {
+            StmtKind::Label(name) => {
+                let id = u16::try_from(self.scopes.labels.len()).unwrap_or(u16::MAX);
+                self.scopes.labels.push(Label { name: name.text.clone(), id, span: name.span, open: None });
+            }
+            StmtKind::Block(b) => b.statements.iter().for_each(|s| self.find_labels(s)),
+            StmtKind::If(branches, otherwise) => {
+                branches.iter().for_each(|(_, s)| self.find_labels(s));
+                if let Some(s) = otherwise {
+                    self.find_labels(s);
+                }
+            }
+            StmtKind::While(_, s) | StmtKind::DoWhile(s, _) | StmtKind::For(.., s) => self.find_labels(s),
+            _ => {}
         }
     }
 
@@ -162,8 +184,7 @@ impl Checker<'_, '_> {
                     let text = format!("a second label named {} in the same block", name.text);
                     self.sink.error(name.span, "duplicate-name", text);
                 }
-                let id = u16::try_from(self.scopes.labels.len()).unwrap_or(u16::MAX);
-                self.scopes.labels.push(Label { name: name.text.clone(), id, open: Some(depth) });
+                self.scopes.open_label(name.span);
             }
         }
         let mut out = Vec::with_capacity(block.statements.len());
@@ -207,9 +228,7 @@ impl Checker<'_, '_> {
         } else {
             self.scopes.open();
             if let StmtKind::Label(name) = &s.kind {
-                let id = u16::try_from(self.scopes.labels.len()).unwrap_or(u16::MAX);
-                let open = Some(self.scopes.depth());
-                self.scopes.labels.push(Label { name: name.text.clone(), id, open });
+                self.scopes.open_label(name.span);
             }
             let out = self.stmt(s).into_iter().collect();
             self.close_scope();
@@ -304,7 +323,6 @@ impl Checker<'_, '_> {
             }
             StmtKind::Jump(name) => {
                 let Some(id) = self.scopes.label(&name.text) else {
-                    // The label may stand in a block further down; those are legal targets on the grids, but rare.
                     let known = self.scopes.labels.iter().map(|l| l.name.as_str());
                     let hint = match closest(&name.text, known) {
                         Some(n) => format!("did you mean {n}?"),
@@ -321,9 +339,7 @@ impl Checker<'_, '_> {
                 hir::StmtKind::Jump(id)
             }
             StmtKind::Label(name) => {
-                let depth = self.scopes.depth();
-                let id = self.scopes.labels.iter().find(|l| l.name == name.text && l.open == Some(depth))?.id;
-                hir::StmtKind::Label(id)
+                hir::StmtKind::Label(self.scopes.labels.iter().find(|l| l.span == name.span)?.id)
             }
             StmtKind::Return(value) => self.returned(s, value.as_ref()),
             StmtKind::State(name) => self.state_change(name)?,
@@ -412,6 +428,10 @@ impl Checker<'_, '_> {
 
 /// Whether control can reach the end of these statements.
 fn falls_through(statements: &[ast::Stmt], profile: Profile) -> bool {
+    if profile == Profile::SecondLife {
+        // Linden's compiler looks at the last statement only.
+        return statements.last().is_none_or(|s| passes(s, profile));
+    }
     let mut open = true;
     for s in statements {
         match s.kind {
@@ -426,7 +446,8 @@ fn falls_through(statements: &[ast::Stmt], profile: Profile) -> bool {
 /// Whether control can reach what comes after this statement.
 fn passes(s: &ast::Stmt, profile: Profile) -> bool {
     match &s.kind {
-        StmtKind::Return(_) | StmtKind::Jump(_) | StmtKind::State(_) => false,
+        StmtKind::Return(_) => false,
+        StmtKind::Jump(_) | StmtKind::State(_) => profile == Profile::SecondLife,
         StmtKind::Block(b) => falls_through(&b.statements, profile),
         StmtKind::If(branches, otherwise) => {
             branches.iter().any(|(_, b)| passes(b, profile))

@@ -110,9 +110,14 @@ impl Lexer<'_> {
                     self.directive(start);
                     continue;
                 }
-                b'"' => self.string(start, sink),
+                b'"' => self.string(start, "", sink),
                 b'0'..=b'9' => self.number(start, sink),
                 b'.' if self.peek(1).is_ascii_digit() => self.number(start, sink),
+                // An oddity of Linden's lexer: L"text" is a string that begins with a quotation mark.
+                b'L' if self.peek(1) == b'"' && !self.profile.is_opensim() => {
+                    self.at += 1;
+                    self.string(start, "\"", sink);
+                }
                 b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
                     while self.peek(0).is_ascii_alphanumeric() || self.peek(0) == b'_' {
                         self.at += 1;
@@ -141,8 +146,8 @@ impl Lexer<'_> {
         self.directives.push(self.span(start));
     }
 
-    fn string(&mut self, start: usize, sink: &mut Sink<'_>) {
-        let mut text = String::new();
+    fn string(&mut self, start: usize, prefix: &str, sink: &mut Sink<'_>) {
+        let mut text = prefix.to_owned();
         self.at += 1;
         loop {
             let rest = &self.source[self.at..];
@@ -274,33 +279,21 @@ impl Lexer<'_> {
             return;
         }
         let span = self.span(start);
-        match c {
-            '?' | ':' => {
-                sink.error_hint(span, "unknown-character", "LSL has no ?: operator", "use if and else")
-            }
-            '\'' => sink.error_hint(
-                span,
-                "unknown-character",
-                "text in LSL stands between double quotes",
-                "write \"…\"",
-            ),
-            '“' | '”' | '„' => sink.error_hint(
-                span,
-                "unknown-character",
+        let (text, hint) = match c {
+            '?' | ':' => ("LSL has no ?: operator".to_owned(), "use if and else"),
+            '\'' => ("text in LSL stands between double quotes".to_owned(), "write \"…\""),
+            '“' | '”' | '„' => (
                 format!("{c} is a typographic quotation mark"),
                 "type a straight \" (word processors replace it)",
             ),
-            '\\' | '#' | '$' | '`' => {
-                sink.error(span, "unknown-character", format!("{c} has no meaning in LSL outside a string"));
-            }
-            _ => {
-                let text = format!("the character {:?} (U+{:04X}) has no meaning here", c, u32::from(c));
-                if self.profile.is_opensim() {
-                    sink.error_hint(span, "unknown-character", text, "delete it");
-                } else {
-                    sink.warn_hint(span, "unknown-character", text, "Second Life skips it; delete it");
-                }
-            }
+            _ if c.is_ascii_graphic() => (format!("{c} has no meaning in LSL outside a string"), "delete it"),
+            _ => (format!("the character {c:?} (U+{:04X}) has no meaning here", u32::from(c)), "delete it"),
+        };
+        // Linden's lexer steps over every character it does not know.
+        if self.profile.is_opensim() || c == ':' {
+            sink.error_hint(span, "unknown-character", text, hint);
+        } else {
+            sink.warn_hint(span, "unknown-character", format!("{text}; Second Life skips it"), hint);
         }
     }
 }
