@@ -211,12 +211,15 @@ pub(super) fn rot_between(ctx: &mut LibCtx<'_>, args: &[Value]) -> Out {
     ctx.rotation([x, y, z, half])
 }
 
+/// Every step is cut to 32 bits: near opposite vectors the half turn depends on it.
 fn linden_between(a: V, b: V) -> R {
     const ALIGNED: f64 = 1.0 - 1.0 / 8_388_608.0;
-    let cosine = dot(a, b);
+    let single = |x: f64| Profile::SecondLife.float(x);
+    let (a, b) = (a.map(single), b.map(single));
+    let cosine = single(dot(a, b));
     if cosine.abs() <= ALIGNED {
-        let axis = cross(a, b);
-        let m = (dot(axis, axis) + (cosine + 1.0) * (cosine + 1.0)).sqrt();
+        let axis = cross(a, b).map(single);
+        let m = (single(dot(axis, axis)) + (cosine + 1.0) * (cosine + 1.0)).sqrt();
         return [axis[0] / m, axis[1] / m, axis[2] / m, (cosine + 1.0) / m];
     }
     if cosine > 0.0 {
@@ -293,21 +296,27 @@ fn product(a: R, b: R) -> R {
     ]
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "both grids compute colours in 32 bits")]
+/// Both grids compute colours in 32 bits; only the power is taken in 64, so that it does not depend on the platform.
+#[expect(clippy::cast_possible_truncation, reason = "32 bits are meant")]
+fn power(x: f32, exponent: f32) -> f32 {
+    f64::from(x).powf(f64::from(exponent)) as f32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "32 bits are meant")]
 pub(super) fn linear_to_srgb(ctx: &mut LibCtx<'_>, args: &[Value]) -> Out {
     let v = Args(args).vector(0)?;
     ctx.vector(v.map(|x| {
         let x = x as f32;
-        f64::from(if x <= 0.003_130_8 { x * 12.92 } else { 1.055 * x.powf(1.0 / 2.4) - 0.055 })
+        f64::from(if x <= 0.003_130_8 { x * 12.92 } else { 1.055 * power(x, 1.0 / 2.4) - 0.055 })
     }))
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "both grids compute colours in 32 bits")]
+#[expect(clippy::cast_possible_truncation, reason = "32 bits are meant")]
 pub(super) fn srgb_to_linear(ctx: &mut LibCtx<'_>, args: &[Value]) -> Out {
     let v = Args(args).vector(0)?;
     ctx.vector(v.map(|x| {
         let x = x as f32;
-        f64::from(if x <= 0.040_45 { x / 12.92 } else { ((x + 0.055) / 1.055).powf(2.4) })
+        f64::from(if x <= 0.040_45 { x / 12.92 } else { power((x + 0.055) / 1.055, 2.4) })
     }))
 }
 

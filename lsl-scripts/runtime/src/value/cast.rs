@@ -47,7 +47,8 @@ impl Value {
             (Self::Integer(i), Type::Integer) => Self::Integer(*i),
             (Self::Integer(i), Type::Float) => Self::Float(profile.float(f64::from(*i))),
             (Self::Float(x), Type::Float) => Self::Float(*x),
-            (Self::Float(x), Type::Integer) => Self::Integer(float_to_integer(*x)),
+            // Linden's cast takes 32 bits even where the expression before it was computed in 64.
+            (Self::Float(x), Type::Integer) => Self::Integer(float_to_integer(profile.float(*x))),
             (Self::Str(s), Type::Integer) => Self::Integer(number::integer(s, profile)?),
             (Self::Str(s), Type::Float) => Self::Float(number::float(s, profile)?),
             // In YEngine a key is a string in everything but a condition.
