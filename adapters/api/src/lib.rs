@@ -6,6 +6,7 @@
 //! the driver's. An adapter never learns who asked, and nothing it says is believed beyond its own targets.
 
 mod adapter;
+pub mod conformance;
 mod driver;
 mod error;
 

@@ -1,0 +1,1 @@
+//! Virtual machines over QMP.

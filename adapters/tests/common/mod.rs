@@ -1,0 +1,141 @@
+//! What the tests of all technologies share: a bridge's driver with an ear.
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use primrack_adapter_api::{Adapter, AdapterError, Driver, DriverSettings, Found, Sink};
+use primrack_model::{Action, Address, BackendId, Command, IntentId, Observation, Power};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Ear(mpsc::UnboundedSender<(Address, Observation)>);
+
+impl Sink for Ear {
+    fn observed(&self, _: &BackendId, address: &Address, seen: Observation) {
+        // The test may be over.
+        self.0.send((address.clone(), seen)).ok();
+    }
+    fn silent(&self, _: &BackendId, address: Option<&Address>, why: &str) {
+        if let Some(address) = address {
+            self.0.send((address.clone(), Observation::unknown(why))).ok();
+        }
+    }
+    fn found(&self, _: &BackendId, _: &[Found]) {}
+}
+
+/// One machine behind an adapter and its driver.
+pub struct Bridge {
+    pub driver: Arc<Driver>,
+    news: mpsc::UnboundedReceiver<(Address, Observation)>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// A temporary folder for an adapter's state; whatever was started from it ends with it, however the
+/// test ends.
+pub struct Nest(pub tempfile::TempDir);
+
+impl Nest {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Nest {
+    fn drop(&mut self) {
+        let mark = format!("PRIMRACK_MACHINE={}", self.path().display());
+        for entry in fs::read_dir("/proc").unwrap().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+            let Ok(environment) = fs::read(entry.path().join("environ")) else { continue };
+            if environment.split(|byte| *byte == 0).any(|pair| pair.starts_with(mark.as_bytes())) {
+                kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).ok();
+            }
+        }
+    }
+}
+
+pub fn address(name: &str) -> Address {
+    Address(name.into())
+}
+
+impl Bridge {
+    pub fn of(adapter: impl Adapter, names: &[&str]) -> Self {
+        let (sender, news) = mpsc::unbounded_channel();
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        // No polling within any test: what is seen was told by an event.
+        let settings = DriverSettings { safety_poll_ms: 3_600_000, ..DriverSettings::default() };
+        let driver = Driver::start(
+            BackendId::new("local").unwrap(),
+            Arc::new(adapter),
+            settings,
+            names.iter().map(|name| address(name)).collect(),
+            Arc::new(Ear(sender)),
+            &tasks,
+            stop.clone(),
+        );
+        Self { driver, news, tasks, stop }
+    }
+
+    pub async fn act(&self, name: &str, action: Action) -> Result<(), AdapterError> {
+        self.act_within(name, action, PATIENCE).await
+    }
+    pub async fn act_within(
+        &self,
+        name: &str,
+        action: Action,
+        deadline: Duration,
+    ) -> Result<(), AdapterError> {
+        let deadline_ms = u64::try_from(deadline.as_millis()).unwrap();
+        let command = Command { intent: IntentId::now(), address: address(name), action, deadline_ms };
+        self.driver.execute(&command).await
+    }
+
+    /// Waits to be told of a state.
+    pub async fn until(&mut self, name: &str, wanted: impl Fn(&Observation) -> bool) -> Observation {
+        let mut heard = Vec::new();
+        let waiting = async {
+            loop {
+                let (address, seen) = self.news.recv().await.unwrap();
+                if address.0 == name {
+                    if wanted(&seen) {
+                        return seen;
+                    }
+                    heard.push(seen);
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, waiting).await {
+            Ok(seen) => seen,
+            Err(_) => panic!("{name} never got there; it was {heard:?}"),
+        }
+    }
+    pub async fn power(&mut self, name: &str, power: Power) -> Observation {
+        self.until(name, |seen| seen.power == power).await
+    }
+
+    /// Ends the bridge, not its machines.
+    pub async fn finish(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::time::timeout(Duration::from_secs(5), self.tasks.wait())
+            .await
+            .expect("the driver ends when told");
+    }
+}
+
+/// The rules of an adapter's quality file.
+pub fn quality(text: &str) -> BTreeMap<String, String> {
+    let mut tables: BTreeMap<String, BTreeMap<String, String>> = toml::from_str(text).unwrap();
+    tables.remove("rules").unwrap()
+}
