@@ -167,16 +167,36 @@ pub(super) fn replace_list(ctx: &mut LibCtx<'_>, args: &[Value]) -> Out {
     let (list, new) = (a.list(0)?, a.list(1)?);
     let len = list.len();
     let (start, end) = (span::absolute(a.int(2)?, len), span::absolute(a.int(3)?, len));
-    let ranges = span::remaining(start, end, len);
-    // Both engines lose the new elements when the range starts before the list, YEngine only for a range that does not
-    // wrap around.
-    let new = if start < 0 && (ctx.linden() || start <= end) { &[] } else { new };
-    let (head, tail) = if start > end {
-        (&list[ranges[0].clone()], &list[len..])
-    } else {
-        (&list[ranges[0].clone()], &list[ranges[1].clone()])
+    if ctx.profile.is_opensim() {
+        return ctx.list(yengine_replace(list, new, start, end));
+    }
+    // The new elements are lost when the range starts before the list.
+    let new = if start < 0 { &[] } else { new };
+    let [head, tail] = span::remaining(start, end, len);
+    // A range that wraps leaves its middle, and the new elements go to the end.
+    ctx.list([&list[head], new, &list[tail]].concat())
+}
+
+/// YEngine cuts its parts with the function that counts negative positions from the end, and hands it positions that it
+/// has already made absolute: those before the list are counted twice.
+fn yengine_replace(list: &[Value], new: &[Value], start: i64, end: i64) -> Vec<Value> {
+    let cut = |from: i64, to: i64| {
+        let index = |i: i64| i32::try_from(i).unwrap_or(if i < 0 { i32::MIN } else { i32::MAX });
+        pick(list, &span::selected(index(from), index(to), list.len()))
     };
-    ctx.list([head, new, tail].concat())
+    if start > end {
+        let mut out = cut(end + 1, start - 1);
+        out.extend_from_slice(new);
+        return out;
+    }
+    let mut out = if start > 0 { cut(0, start - 1) } else { Vec::new() };
+    if start >= 0 {
+        out.extend_from_slice(new);
+    }
+    if usize::try_from(end + 1).map_or(true, |i| i < list.len()) {
+        out.extend(cut(end + 1, -1));
+    }
+    out
 }
 
 pub(super) fn list_to_list_strided(ctx: &mut LibCtx<'_>, args: &[Value]) -> Out {
@@ -497,7 +517,13 @@ mod tests {
         assert_eq!(csv(Sl, "llListReplaceList", &[ints(4), l([s("x")]), I(-5), I(-4)]), "1, 2, 3");
         assert_eq!(csv(Sl, "llListReplaceList", &[ints(4), l([s("x")]), I(-5), I(-7)]), "");
         assert_eq!(csv(Os, "llListReplaceList", &[ints(4), l([s("x")]), I(-5), I(-4)]), "1, 2, 3");
-        assert_eq!(csv(Sl, "llListReplaceList", &[ints(4), l([s("x")]), I(3), I(0)]), "1, 2, x");
+        for p in Profile::ALL {
+            assert_eq!(csv(p, "llListReplaceList", &[ints(4), l([s("x")]), I(3), I(0)]), "1, 2, x");
+            assert_eq!(csv(p, "llListReplaceList", &[ints(4), l([s("x")]), I(9), I(9)]), "0, 1, 2, 3, x");
+            assert_eq!(csv(p, "llListReplaceList", &[ints(4), l([s("x")]), I(0), I(-1)]), "x");
+        }
+        assert_eq!(csv(Sl, "llListReplaceList", &[ints(4), l([s("x")]), I(0), I(-5)]), "x");
+        assert_eq!(csv(Os, "llListReplaceList", &[ints(4), l([s("x")]), I(0), I(-5)]), "0, 1, 2, 3, x");
     }
 
     #[test]
