@@ -17,8 +17,8 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use primrack_adapter_api::{Capabilities, Found, Sink};
 use primrack_model::{
-    Action, Address, BackendId, Cause, Generation, Intent, IntentId, Inventory, Load, Observation, Outcome, Power,
-    Refusal, RefusalCode, StateEvent, TargetIx, TargetState, Transition, UnixMs,
+    Action, Address, BackendId, Cause, Generation, Intent, IntentId, Inventory, Load, Observation, Outcome,
+    Power, Refusal, RefusalCode, StateEvent, TargetIx, TargetState, Transition, UnixMs,
 };
 use smol_str::SmolStr;
 use tokio::sync::{broadcast, oneshot};
@@ -89,7 +89,10 @@ impl Slot {
     fn shown(&self) -> Power {
         match &self.active {
             // Nobody is shown what the journal does not hold yet.
-            Some(active) if active.durable && (!active.transition.action.is_reached_by(self.observed) || !active.left) => {
+            Some(active)
+                if active.durable
+                    && (!active.transition.action.is_reached_by(self.observed) || !active.left) =>
+            {
                 active.transition.action.transitional(self.observed)
             }
             _ => self.observed,
@@ -101,7 +104,11 @@ impl Slot {
             cause: self.cause,
             detail: self.detail.clone(),
             load: self.load,
-            transition: self.active.as_ref().filter(|active| active.durable).map(|active| Box::new(active.transition.clone())),
+            transition: self
+                .active
+                .as_ref()
+                .filter(|active| active.durable)
+                .map(|active| Box::new(active.transition.clone())),
             generation: Generation(self.generation),
             since: UnixMs(self.since),
             seen: UnixMs(self.seen),
@@ -203,15 +210,25 @@ impl Book {
                 return Admission::Joined { with, by, since, durable };
             }
             if !supersedes(action, *doing) {
-                let words = format!("{label}: {} for {by}, wait until that is over.", doing.doing().to_lowercase());
+                let words =
+                    format!("{label}: {} for {by}, wait until that is over.", doing.doing().to_lowercase());
                 return Admission::Refused(Refusal::new(RefusalCode::Busy, words));
             }
-        } else if let Some(refusal) = refuse_by_state(label, action, slot.observed, slot.stale, slot.seen, now) {
+        } else if let Some(refusal) =
+            refuse_by_state(label, action, slot.observed, slot.stale, slot.seen, now)
+        {
             return Admission::Refused(refusal);
         }
         let before = slot.shown();
         if let Some(old) = slot.active.take() {
-            finish(old, Finish::Superseded(format!("{} for {}", action.doing().to_lowercase(), intent.actor.called())));
+            finish(
+                old,
+                Finish::Superseded(format!(
+                    "{} for {}",
+                    action.doing().to_lowercase(),
+                    intent.actor.called()
+                )),
+            );
         }
         let (tell, done) = oneshot::channel();
         slot.active = Some(Box::new(Active {

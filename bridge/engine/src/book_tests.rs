@@ -46,7 +46,9 @@ fn all() -> Capabilities {
 #[test]
 fn nothing_is_done_to_what_was_never_observed() {
     let book = book();
-    let Admission::Refused(refusal) = book.admit(WEB, &intent(Action::Start, "Ada"), &all()) else { panic!("admitted") };
+    let Admission::Refused(refusal) = book.admit(WEB, &intent(Action::Start, "Ada"), &all()) else {
+        panic!("admitted")
+    };
     assert_eq!(refusal.code, RefusalCode::Stale);
 }
 
@@ -74,12 +76,16 @@ fn two_at_once_are_one_command() {
     see(&book, Observation::of(Power::Off));
     let (ada, bob) = (intent(Action::Start, "Ada"), intent(Action::Start, "Bob"));
     let Admission::Run(_finish) = book.admit(WEB, &ada, &all()) else { panic!("refused") };
-    let Admission::Joined { with, by, mut durable, .. } = book.admit(WEB, &bob, &all()) else { panic!("not joined") };
+    let Admission::Joined { with, by, mut durable, .. } = book.admit(WEB, &bob, &all()) else {
+        panic!("not joined")
+    };
     assert_eq!((with, by.as_str()), (ada.id, "Ada"));
     assert!(durable.try_recv().is_err(), "said before it was true");
     book.made_durable(WEB, ada.id);
     assert_eq!(durable.try_recv(), Ok(true));
-    let Admission::Refused(busy) = book.admit(WEB, &intent(Action::SoftOff, "Bob"), &all()) else { panic!("admitted") };
+    let Admission::Refused(busy) = book.admit(WEB, &intent(Action::SoftOff, "Bob"), &all()) else {
+        panic!("admitted")
+    };
     assert_eq!(busy.code, RefusalCode::Busy);
 }
 
@@ -130,7 +136,9 @@ fn silence_keeps_the_last_word_and_calls_it_old() {
     Sink::silent(&book, &BackendId::new("local").unwrap(), None, "the stream is lost");
     let view = book.view(WEB);
     assert!(view.stale && view.power == Power::On && view.detail == "the stream is lost");
-    let Admission::Refused(refusal) = book.admit(WEB, &intent(Action::SoftOff, "Ada"), &all()) else { panic!("admitted") };
+    let Admission::Refused(refusal) = book.admit(WEB, &intent(Action::SoftOff, "Ada"), &all()) else {
+        panic!("admitted")
+    };
     assert_eq!(refusal.code, RefusalCode::Stale);
     see(&book, Observation::of(Power::On));
     assert!(!book.view(WEB).stale);

@@ -61,10 +61,22 @@ impl EngineCounters {
         registry.register("intents_accepted", "Intents accepted and recorded", accepted.clone());
         registry.register("intents_refused", "Intents refused, by reason", refused.clone());
         registry.register("intents_joined", "Intents whose action was already under way", joined.clone());
-        registry.register("intents_repeated", "Events sent again and answered with the same receipt", repeated.clone());
+        registry.register(
+            "intents_repeated",
+            "Events sent again and answered with the same receipt",
+            repeated.clone(),
+        );
         registry.register("commands_ended", "Commands ended, by outcome", ended.clone());
-        registry.register("commands_interrupted", "Commands cut off by the end of the bridge", interrupted.clone());
-        registry.register("effect_seconds", "From the handing over of a command to its end", effect_seconds.clone());
+        registry.register(
+            "commands_interrupted",
+            "Commands cut off by the end of the bridge",
+            interrupted.clone(),
+        );
+        registry.register(
+            "effect_seconds",
+            "From the handing over of a command to its end",
+            effect_seconds.clone(),
+        );
     }
     pub(crate) fn accepted(&self, intent: &Intent) {
         self.accepted.get_or_create(&ActionLabel { action: Action::token(intent.action) }).inc();

@@ -13,8 +13,8 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Driver, DriverSettings, DriverStatus, Sink};
 use primrack_model::{
-    Action, Actor, BackendId, Command, Edge, Intent, IntentId, Inventory, OriginKey, Outcome, Receipt, Refusal,
-    RefusalCode, StateEvent, TargetIx, TargetState, UnixMs, Verdict, Via,
+    Action, Actor, BackendId, Command, Edge, Intent, IntentId, Inventory, OriginKey, Outcome, Receipt,
+    Refusal, RefusalCode, StateEvent, TargetIx, TargetState, UnixMs, Verdict, Via,
 };
 use primrack_policy::{Permit, Policy};
 use smol_str::SmolStr;
@@ -72,7 +72,10 @@ pub struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("book", &self.book).field("drivers", &self.drivers.len()).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("book", &self.book)
+            .field("drivers", &self.drivers.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -92,7 +95,8 @@ impl Engine {
         for Backend { id, adapter, settings } in backends {
             let watched = book.addresses(&id);
             let sink: Arc<dyn Sink> = Arc::clone(&book) as _;
-            let driver = Driver::start(id.clone(), adapter, settings, watched, sink, tasks, stop.child_token());
+            let driver =
+                Driver::start(id.clone(), adapter, settings, watched, sink, tasks, stop.child_token());
             drivers.insert(id, driver);
         }
         let engine = Arc::new(Self {
@@ -200,9 +204,15 @@ impl Engine {
         Err(refused.unwrap_or_else(|| {
             let label = &self.inventory.target(target).label;
             if fresh {
-                Refusal::new(RefusalCode::WrongState, format!("{label} is {}: nothing can be done to it now.", power.word()))
+                Refusal::new(
+                    RefusalCode::WrongState,
+                    format!("{label} is {}: nothing can be done to it now.", power.word()),
+                )
             } else {
-                Refusal::new(RefusalCode::Stale, format!("{label} does not answer at the moment, so nothing is done."))
+                Refusal::new(
+                    RefusalCode::Stale,
+                    format!("{label} does not answer at the moment, so nothing is done."),
+                )
             }
         }))
     }
@@ -253,18 +263,21 @@ impl Engine {
 
     async fn decide(self: &Arc<Self>, intent: Intent) -> Receipt {
         let Some(ix) = self.inventory.find_target(intent.target.as_str()) else {
-            let refusal = Refusal::new(RefusalCode::NoTarget, format!("There is no target called {}.", intent.target));
+            let refusal =
+                Refusal::new(RefusalCode::NoTarget, format!("There is no target called {}.", intent.target));
             return self.refuse(intent, refusal, Vec::new()).await;
         };
         if self.stop.is_cancelled() {
-            let refusal = Refusal::new(RefusalCode::ShuttingDown, "The bridge is stopping: try again in a moment.");
+            let refusal =
+                Refusal::new(RefusalCode::ShuttingDown, "The bridge is stopping: try again in a moment.");
             return self.refuse(intent, refusal, Vec::new()).await;
         }
         let permit = match self.policy().decide(intent) {
             Ok(permit) => permit,
             Err((intent, refusal)) => return self.refuse(intent, refusal, Vec::new()).await,
         };
-        let determining: Vec<SmolStr> = permit.reasons().iter().map(|name| SmolStr::new(name.as_str())).collect();
+        let determining: Vec<SmolStr> =
+            permit.reasons().iter().map(|name| SmolStr::new(name.as_str())).collect();
         let admission = self.book.admit(ix, permit.intent(), &self.capabilities(ix));
         match admission {
             Admission::Refused(refusal) => self.refuse(permit.into_intent(), refusal, determining).await,
@@ -358,8 +371,12 @@ impl Engine {
         let intent = permit.into_intent();
         let target = self.inventory.target(ix);
         let deadline_ms = self.settings.deadline_ms(intent.action);
-        let command =
-            Command { intent: intent.id, address: target.address.clone(), action: intent.action, deadline_ms };
+        let command = Command {
+            intent: intent.id,
+            address: target.address.clone(),
+            action: intent.action,
+            deadline_ms,
+        };
         let started = tokio::time::Instant::now();
         let outcome = match self.drivers.get(&target.backend) {
             None => Outcome::Failed(format!("its backend {} is not configured", target.backend)),
@@ -386,7 +403,9 @@ impl Engine {
         };
         let why = match &outcome {
             Outcome::Done => None,
-            Outcome::Failed(why) | Outcome::Unknown(why) => Some(format!("{} failed: {why}", intent.action.label())),
+            Outcome::Failed(why) | Outcome::Unknown(why) => {
+                Some(format!("{} failed: {why}", intent.action.label()))
+            }
         };
         self.counters.ended(&intent, &outcome, started.elapsed());
         tracing::info!(intent = %intent.id, target = %target.id, action = %intent.action, ?outcome,
@@ -420,7 +439,10 @@ impl Engine {
         if !fresh {
             Outcome::Unknown(format!("no word from it within {seconds} s"))
         } else if intent.action == Action::SoftOff {
-            Outcome::Failed(format!("still {} after {seconds} s: it does not follow the request", power.word()))
+            Outcome::Failed(format!(
+                "still {} after {seconds} s: it does not follow the request",
+                power.word()
+            ))
         } else {
             Outcome::Failed(format!("still {} after {seconds} s", power.word()))
         }

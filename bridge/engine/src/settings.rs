@@ -19,7 +19,12 @@ pub struct EngineSettings {
 
 impl Default for EngineSettings {
     fn default() -> Self {
-        Self { start_deadline_ms: 120_000, soft_off_deadline_ms: 60_000, other_deadline_ms: 30_000, drain_ms: 5_000 }
+        Self {
+            start_deadline_ms: 120_000,
+            soft_off_deadline_ms: 60_000,
+            other_deadline_ms: 30_000,
+            drain_ms: 5_000,
+        }
     }
 }
 

@@ -144,7 +144,9 @@ impl fmt::Display for Action {
 
 /// A word that names no action.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no action is called {0:?}; there are start, soft-off, hard-off, reboot, reset, pause, resume, save, restore")]
+#[error(
+    "no action is called {0:?}; there are start, soft-off, hard-off, reboot, reset, pause, resume, save, restore"
+)]
 pub struct UnknownAction(pub String);
 
 impl FromStr for Action {

@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 /// A name that cannot be an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} {found:?} cannot be used: an id is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit")]
+#[error(
+    "{what} {found:?} cannot be used: an id is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit"
+)]
 pub struct BadId {
     /// Which kind of id was read.
     pub what: &'static str,

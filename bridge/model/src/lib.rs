@@ -19,7 +19,9 @@ pub use action::{Action, UnknownAction};
 pub use actor::{Actor, ActorKind, UnknownActor};
 pub use ids::{BackendId, BadId, GroupId, IntentId, ObjectId, TargetId};
 pub use intent::{Command, Edge, Intent, OriginKey, Via};
-pub use inventory::{Inventory, InventoryError, ObjectEntry, Person, TargetEntry, TargetIx, TargetKind, TouchMode};
+pub use inventory::{
+    Inventory, InventoryError, ObjectEntry, Person, TargetEntry, TargetIx, TargetKind, TouchMode,
+};
 pub use power::{Cause, Power};
 pub use receipt::{Receipt, Refusal, RefusalCode, Verdict};
 pub use state::{Address, Generation, Load, Observation, Outcome, StateEvent, TargetState, Transition};

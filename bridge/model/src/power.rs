@@ -36,8 +36,16 @@ pub enum Power {
 
 impl Power {
     /// All states, in the order a legend shows them.
-    pub const ALL: [Self; 8] =
-        [Self::Off, Self::Starting, Self::On, Self::Stopping, Self::Paused, Self::Saved, Self::Crashed, Self::Unknown];
+    pub const ALL: [Self; 8] = [
+        Self::Off,
+        Self::Starting,
+        Self::On,
+        Self::Stopping,
+        Self::Paused,
+        Self::Saved,
+        Self::Crashed,
+        Self::Unknown,
+    ];
 
     /// The word for a person, one or two syllables, the same everywhere.
     #[must_use]

@@ -1,1 +1,12 @@
-//! The operator's side: health, metrics, API, live stream, page.
+//! The operator's side: the server that all HTTP edges share, health and metrics, and the local control
+//! socket that the command line talks to.
+
+mod control;
+mod health;
+mod server;
+mod tls;
+
+pub use control::{Change, Choices, ControlState, Touch, Where, control_routes};
+pub use health::{Edges, health_routes};
+pub use server::{Limits, serve_tcp, serve_unix};
+pub use tls::{TlsError, TlsFiles, acceptor};

@@ -35,7 +35,11 @@ impl Audit {
         let subject: String = subject.chars().filter(|c| !c.is_control()).take(64).collect();
         let mut counts = self.counts.lock();
         let known = counts.contains_key(&(class, SmolStr::new(&subject)));
-        let subject = if known || counts.len() < SUBJECTS { SmolStr::new(subject) } else { SmolStr::new_static("others") };
+        let subject = if known || counts.len() < SUBJECTS {
+            SmolStr::new(subject)
+        } else {
+            SmolStr::new_static("others")
+        };
         match counts.get_mut(&(class, subject.clone())) {
             Some((count, _)) => *count += 1,
             None => {
@@ -47,8 +51,13 @@ impl Audit {
     }
 
     fn write(&self, class: &'static str, subject: SmolStr, count: u64, words: &str) {
-        let entry =
-            Entry::Audit { class: SmolStr::new_static(class), subject, count, words: words.to_owned(), at: UnixMs::now() };
+        let entry = Entry::Audit {
+            class: SmolStr::new_static(class),
+            subject,
+            count,
+            words: words.to_owned(),
+            at: UnixMs::now(),
+        };
         if !self.journal.append_soon(&entry) {
             tracing::warn!(class, "the journal is busy: an audit line was counted only");
         }

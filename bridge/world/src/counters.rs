@@ -32,7 +32,9 @@ impl Default for WorldCounters {
             events: Counter::default(),
             pushes: Counter::default(),
             push_failures: Counter::default(),
-            answer_seconds: Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0]),
+            answer_seconds: Histogram::new([
+                0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0,
+            ]),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use primrack_engine::Engine;
 use primrack_model::{
-    Action, Actor, ActorKind, Edge, Intent, IntentId, OriginKey, Power, Receipt, RefusalCode, TargetIx, TouchMode,
-    UnixMs, Verdict, Via,
+    Action, Actor, ActorKind, Edge, Intent, IntentId, OriginKey, Power, Receipt, RefusalCode, TargetIx,
+    TouchMode, UnixMs, Verdict, Via,
 };
 use primrack_wire::world::{
     Answer, AnswerEntry, AnswerVerdict, BODY_ROOM, Event, EventId, EventKind, Events, Fault, clip, fit,
@@ -83,7 +83,10 @@ impl World {
         let object = &self.inventory.objects()[at];
         let Some(engine) = self.engine.get() else { return not_offered("The bridge is starting.") };
         let Some(target) = object.target(unit) else {
-            let say = format!("Unit {unit} of {} shows nothing: give it a target in the bridge's configuration.", object.label);
+            let say = format!(
+                "Unit {unit} of {} shows nothing: give it a target in the bridge's configuration.",
+                object.label
+            );
             return AnswerVerdict::Refused { code: code(RefusalCode::NoTarget), say: clip(&say, words::SAY) };
         };
         let deed = Deed { at, id, actor, unit, target };
@@ -103,7 +106,9 @@ impl World {
             Err(refusal) if matches!(refusal.code, RefusalCode::NotPermitted | RefusalCode::Forbidden) => {
                 self.submit(engine, &deed, toggled(state.power)).await
             }
-            Err(refusal) => AnswerVerdict::Refused { code: code(refusal.code), say: clip(&refusal.words, words::SAY) },
+            Err(refusal) => {
+                AnswerVerdict::Refused { code: code(refusal.code), say: clip(&refusal.words, words::SAY) }
+            }
         }
     }
 
@@ -134,7 +139,8 @@ impl World {
             Question::Actions(actions) => match actions.into_iter().find(|action| action.label() == pick) {
                 None => not_offered("That was not offered: touch again."),
                 Some(action @ (Action::HardOff | Action::Reset)) => {
-                    let question = if entry.protected { Question::TypeLabel(action) } else { Question::Confirm(action) };
+                    let question =
+                        if entry.protected { Question::TypeLabel(action) } else { Question::Confirm(action) };
                     self.offer(&deed, question, &engine.state(target))
                 }
                 Some(action) => self.submit(engine, &deed, action).await,
@@ -159,7 +165,12 @@ impl World {
         verdict(&engine.submit(intent).await)
     }
 
-    fn offer(&self, deed: &Deed<'_>, question: Question, state: &primrack_model::TargetState) -> AnswerVerdict {
+    fn offer(
+        &self,
+        deed: &Deed<'_>,
+        question: Question,
+        state: &primrack_model::TargetState,
+    ) -> AnswerVerdict {
         let entry = self.inventory.target(deed.target);
         let now = UnixMs::now();
         let for_s = self.settings.menu_s;
@@ -179,7 +190,14 @@ impl World {
             },
             Question::TypeLabel(action) => AnswerVerdict::Ask {
                 menu: id.clone(),
-                say: clip(&format!("{} It is protected: write {:?} to go on.", words::confirm(entry, *action), entry.label), words::SAY),
+                say: clip(
+                    &format!(
+                        "{} It is protected: write {:?} to go on.",
+                        words::confirm(entry, *action),
+                        entry.label
+                    ),
+                    words::SAY,
+                ),
                 for_s,
             },
         };

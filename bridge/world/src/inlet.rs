@@ -12,8 +12,8 @@ use axum::routing::post;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use primrack_model::UnixMs;
 use primrack_wire::world::{
-    Answer, Dir, Fault, Form, KeyId, MESSAGE_LIMIT, NonceField, Refused, Sealing, Secret, Seq, Unverified, UpBody,
-    seal,
+    Answer, Dir, Fault, Form, KeyId, MESSAGE_LIMIT, NonceField, Refused, Sealing, Secret, Seq, Unverified,
+    UpBody, seal,
 };
 use smol_str::SmolStr;
 

@@ -97,7 +97,8 @@ impl Keyring {
             let object = ObjectId::new(object).map_err(|error| wrong(error.to_string()))?;
             let id = fields.next().and_then(KeyId::new);
             let id = id.ok_or_else(|| wrong("the key id is not 1 to 8 letters or digits".to_owned()))?;
-            let secret = Secret::new(fields.next().unwrap_or_default()).map_err(|error| wrong(error.to_string()))?;
+            let secret =
+                Secret::new(fields.next().unwrap_or_default()).map_err(|error| wrong(error.to_string()))?;
             let until = match fields.next() {
                 None => None,
                 Some(text) => match text.parse::<jiff::Timestamp>() {
@@ -156,7 +157,8 @@ mod tests {
 
     #[test]
     fn two_keys_are_valid_until_one_ends() {
-        let ring = parse(&format!("rack-1 a {SECRET} 2026-01-01T00:00:00Z # old\n\nrack-1 b {SECRET}x\n")).unwrap();
+        let ring =
+            parse(&format!("rack-1 a {SECRET} 2026-01-01T00:00:00Z # old\n\nrack-1 b {SECRET}x\n")).unwrap();
         let (before, after) = (UnixMs(1_767_225_599_999), UnixMs(1_767_225_600_000));
         assert!(ring.find("rack-1", "a", before).is_some() && ring.find("rack-1", "b", before).is_some());
         assert!(ring.find("rack-1", "a", after).is_none() && ring.find("rack-1", "b", after).is_some());

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use primrack_model::UnixMs;
-use primrack_wire::world::{
-    Ack, BODY_ROOM, Dir, NonceField, PushBody, Sealing, Seq, Unverified, fit, seal,
-};
+use primrack_wire::world::{Ack, BODY_ROOM, Dir, NonceField, PushBody, Sealing, Seq, Unverified, fit, seal};
 
 use crate::delivery::{ObjectIx, Parcel, Parcels, PostError, Settled};
 use crate::station::{InFlight, RivalState, Station, UnitSet};
@@ -19,7 +17,12 @@ const AROUND: usize = r#"{"list":,"tell":}"#.len();
 
 impl World {
     /// The body for what is dirty now, as much as fits; also which places and sentences it holds.
-    fn body(&self, at: usize, station: &mut Station, now: UnixMs) -> (String, UnitSet, Vec<primrack_wire::world::Tell>) {
+    fn body(
+        &self,
+        at: usize,
+        station: &mut Station,
+        now: UnixMs,
+    ) -> (String, UnitSet, Vec<primrack_wire::world::Tell>) {
         let entry = &self.inventory.objects()[at];
         let mut tells = station.take_tells();
         let told = fit(&tells, AROUND + 2, BODY_ROOM);
@@ -35,7 +38,8 @@ impl World {
                     continue;
                 };
                 let target = self.inventory.target(*ix);
-                let state = words::unit(*unit, target, &engine.state(*ix), engine.capabilities(*ix).simulated, now);
+                let state =
+                    words::unit(*unit, target, &engine.state(*ix), engine.capabilities(*ix).simulated, now);
                 used += serde_json::to_string(&state).map_or(0, |json| json.len()) + 1;
                 if used > BODY_ROOM {
                     break;

@@ -70,9 +70,13 @@ impl World {
         let renewed = {
             let mut station = self.station(at);
             let renewed = station.line.as_ref().is_some_and(|line| {
-                line.facts.url == facts.url && line.facts.holder == facts.holder && !line.dead && line.silent.is_none()
+                line.facts.url == facts.url
+                    && line.facts.holder == facts.holder
+                    && !line.dead
+                    && line.silent.is_none()
             });
-            station.line = Some(Box::new(Line { facts, callback, key, heard: now, silent: None, dead: false }));
+            station.line =
+                Some(Box::new(Line { facts, callback, key, heard: now, silent: None, dead: false }));
             station.rival = None;
             if !renewed {
                 station.dirty = UnitSet::first(self.inventory.objects()[at].units.len());
@@ -111,14 +115,16 @@ impl World {
             }
             Some(Rival { holder, state: RivalState::FirstAlive }) if *holder == asked.holder => {
                 // Asked anew next time: the first may be gone by then.
-                station.rival = Some(Box::new(Rival { holder: asked.holder.clone(), state: RivalState::Asking }));
+                station.rival =
+                    Some(Box::new(Rival { holder: asked.holder.clone(), state: RivalState::Asking }));
                 station.ping = true;
                 let say = "Another copy of this object is alive: give this one an id and a key of its own.";
                 Claim::Refused { reason: "copy", say }
             }
             Some(Rival { holder, state: RivalState::Asking }) if *holder == asked.holder => Claim::Wait,
             _ => {
-                station.rival = Some(Box::new(Rival { holder: asked.holder.clone(), state: RivalState::Asking }));
+                station.rival =
+                    Some(Box::new(Rival { holder: asked.holder.clone(), state: RivalState::Asking }));
                 station.ping = true;
                 Claim::Wait
             }
@@ -138,8 +144,12 @@ impl World {
 
     fn note(&self, object: &primrack_model::ObjectId, what: &'static str, words: String) {
         if let Some(engine) = self.engine.get() {
-            let entry =
-                Entry::World { object: object.clone(), what: SmolStr::new_static(what), words, at: UnixMs::now() };
+            let entry = Entry::World {
+                object: object.clone(),
+                what: SmolStr::new_static(what),
+                words,
+                at: UnixMs::now(),
+            };
             if !engine.journal().append_soon(&entry) {
                 tracing::warn!(%object, what, "the journal is busy: not noted");
             }

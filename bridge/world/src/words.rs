@@ -10,7 +10,13 @@ const LABEL: usize = 48;
 const NOTE: usize = 80;
 
 /// What a unit shows of its target.
-pub(crate) fn unit(unit: u8, target: &TargetEntry, state: &TargetState, simulated: bool, now: UnixMs) -> UnitState {
+pub(crate) fn unit(
+    unit: u8,
+    target: &TargetEntry,
+    state: &TargetState,
+    simulated: bool,
+    now: UnixMs,
+) -> UnitState {
     let never = state.seen == UnixMs(0);
     let power = if never { Power::Unknown } else { state.power };
     let note = if let Some(transition) = &state.transition {
@@ -65,9 +71,12 @@ pub(crate) fn receipt(receipt: &Receipt) -> String {
 pub(crate) fn ended(target: &TargetEntry, action: Action, outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Done => None,
-        Outcome::Failed(why) => Some(clip(&format!("{}: {} failed: {why}", target.label, action.label()), SAY)),
-        Outcome::Unknown(why) => {
-            Some(clip(&format!("{}: nobody can say whether {} worked: {why}", target.label, action.label()), SAY))
+        Outcome::Failed(why) => {
+            Some(clip(&format!("{}: {} failed: {why}", target.label, action.label()), SAY))
         }
+        Outcome::Unknown(why) => Some(clip(
+            &format!("{}: nobody can say whether {} worked: {why}", target.label, action.label()),
+            SAY,
+        )),
     }
 }

@@ -103,7 +103,11 @@ impl World {
         });
         for (object, bytes) in kept {
             if let Err(why) = world.restore(&object, &bytes) {
-                tracing::warn!(object, why, "a kept registration is dropped: the object registers again by itself");
+                tracing::warn!(
+                    object,
+                    why,
+                    "a kept registration is dropped: the object registers again by itself"
+                );
             }
         }
         (world, delivery)
@@ -120,7 +124,8 @@ impl World {
     ) {
         let set = self.engine.set(Arc::clone(engine)).is_ok();
         let audit = self.audit.set(Audit::new(engine.journal().clone())).is_ok();
-        let delivery = Delivery::start(Arc::clone(self) as _, delivery, self.guard.clone(), tasks, stop.child_token());
+        let delivery =
+            Delivery::start(Arc::clone(self) as _, delivery, self.guard.clone(), tasks, stop.child_token());
         if !set || !audit || self.delivery.set(delivery).is_err() {
             tracing::error!("the region side was started twice");
             return;
@@ -150,7 +155,8 @@ impl World {
         let key = KeyId::new(&facts.key_id).ok_or("its key id is none")?;
         self.keys.find(object, key.as_str(), UnixMs::now()).ok_or("its key is valid no more")?;
         let callback = self.guard.check_url(&facts.url).map_err(|refusal| refusal.to_string())?;
-        let line = Line { heard: facts.at, facts, callback: Arc::new(callback), key, silent: None, dead: false };
+        let line =
+            Line { heard: facts.at, facts, callback: Arc::new(callback), key, silent: None, dead: false };
         self.station(at).line = Some(Box::new(line));
         Ok(())
     }
@@ -227,7 +233,9 @@ impl Watcher for World {
     }
 
     fn ended(&self, target: TargetIx, intent: &Intent, outcome: &Outcome) {
-        let Some(at) = intent.via.object.as_ref().and_then(|object| self.inventory.find_object(object.as_str())) else {
+        let Some(at) =
+            intent.via.object.as_ref().and_then(|object| self.inventory.find_object(object.as_str()))
+        else {
             return;
         };
         if intent.actor.kind != ActorKind::Avatar {

@@ -81,12 +81,18 @@ impl Fault {
             Self::TooLong => "The message is over 8192 bytes.",
             Self::Malformed => "This is no Primrack message: its first line must be a header of ten fields.",
             Self::Version => "This bridge speaks primrack/1 only: use the script that came with it.",
-            Self::UnknownObject => "No object of this id is enrolled: check `id` in the notecard, or enrol it.",
-            Self::UnknownKey => "The object has no key of this id, or it has expired: check `key` in the notecard.",
+            Self::UnknownObject => {
+                "No object of this id is enrolled: check `id` in the notecard, or enrol it."
+            }
+            Self::UnknownKey => {
+                "The object has no key of this id, or it has expired: check `key` in the notecard."
+            }
             Self::Forged => "The signature does not fit: check `key` in the notecard.",
             Self::Truncated => "The body was cut or changed on its way.",
             Self::Skew => "The clocks differ by more than 120 seconds, or the message was late.",
-            Self::Nonce => "The bridge has restarted or has not met you yet: sign with the nonce of this answer.",
+            Self::Nonce => {
+                "The bridge has restarted or has not met you yet: sign with the nonce of this answer."
+            }
             Self::Replayed => "This number was used already.",
             Self::Reordered => "This number is below one that was used already.",
             Self::TooMany => "Too many requests from this object: wait a moment.",

@@ -41,7 +41,9 @@ impl Form {
 
 /// Why a text cannot be a key's secret. Never holds the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a secret is 32 to 128 printable ASCII characters without space; `primrack object enrol` makes a good one")]
+#[error(
+    "a secret is 32 to 128 printable ASCII characters without space; `primrack object enrol` makes a good one"
+)]
 pub struct BadSecret;
 
 /// An object's key. Shown nowhere.
@@ -84,7 +86,8 @@ fn hex_digest(parts: [&[u8]; 2]) -> [u8; 64] {
         hash.update(part);
     }
     let mut out = [0; 64];
-    hex::encode_to_slice(hash.finalize(), &mut out).unwrap_or_else(|_| unreachable!("64 digits for 32 bytes"));
+    hex::encode_to_slice(hash.finalize(), &mut out)
+        .unwrap_or_else(|_| unreachable!("64 digits for 32 bytes"));
     out
 }
 

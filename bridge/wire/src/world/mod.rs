@@ -23,7 +23,9 @@ pub use header::{Dir, HEADER_LIMIT, Header, KeyId, Nonce, NonceField, PROTOCOL, 
 pub use mac::{BadSecret, Form, Secret, mac};
 pub use seal::{Sealing, Signed, Unverified, seal};
 pub use text::{clip, clip_into};
-pub use up::{Ack, Event, EventId, EventKind, Events, MAX_EVENTS, MESSAGE_LIMIT, Register, UnitRanges, UpBody};
+pub use up::{
+    Ack, Event, EventId, EventKind, Events, MAX_EVENTS, MESSAGE_LIMIT, Register, UnitRanges, UpBody,
+};
 pub use window::SeqWindow;
 
 /// How far the clocks may differ, in seconds.

@@ -5,7 +5,10 @@ use subtle::ConstantTimeEq;
 
 use super::header::TAG;
 use super::mac::holds;
-use super::{Dir, Fault, Form, HEADER_LIMIT, Header, MAX_SKEW_S, MESSAGE_LIMIT, Nonce, NonceField, Secret, Seq, SeqWindow, mac};
+use super::{
+    Dir, Fault, Form, HEADER_LIMIT, Header, MAX_SKEW_S, MESSAGE_LIMIT, Nonce, NonceField, Secret, Seq,
+    SeqWindow, mac,
+};
 
 /// A message whose header could be read. Nothing in it is believed.
 #[derive(Debug, Clone, Copy)]
@@ -159,7 +162,9 @@ pub fn seal(what: &Sealing<'_>, body: &str) -> Vec<u8> {
         NonceField::None => line.write_str(" 0"),
         NonceField::Boot(nonce) => write!(line, " {nonce}"),
     };
-    written.and_then(|()| write!(line, " {} {time} ", seq.0)).unwrap_or_else(|_| unreachable!("a String takes all"));
+    written
+        .and_then(|()| write!(line, " {} {time} ", seq.0))
+        .unwrap_or_else(|_| unreachable!("a String takes all"));
     line.extend(digest.iter().map(|b| char::from(*b)));
     line.push(' ');
     line.push_str(form.token());

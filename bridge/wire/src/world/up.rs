@@ -35,7 +35,9 @@ impl UpBody {
                     && [&it.grid, &it.script].iter().all(|text| text.len() <= 64)
             }
             Self::Events(it) => {
-                it.holder.len() <= 64 && (1..=MAX_EVENTS).contains(&it.list.len()) && it.list.iter().all(Event::fits)
+                it.holder.len() <= 64
+                    && (1..=MAX_EVENTS).contains(&it.list.len())
+                    && it.list.iter().all(Event::fits)
             }
         };
         if fits { Ok(read) } else { Err(Fault::Garbage) }
@@ -86,7 +88,8 @@ impl UnitRanges {
 impl TryFrom<SmolStr> for UnitRanges {
     type Error = String;
     fn try_from(text: SmolStr) -> Result<Self, String> {
-        let wrong = || format!("{:?} is no list of units such as 1-8,11", text.chars().take(40).collect::<String>());
+        let wrong =
+            || format!("{:?} is no list of units such as 1-8,11", text.chars().take(40).collect::<String>());
         let mut ranges = Vec::new();
         for part in text.split(',').filter(|part| !part.is_empty()) {
             let (from, to) = part.split_once('-').unwrap_or((part, part));
@@ -159,8 +162,12 @@ impl Event {
         let person = |who: &str, name: &str| who.len() <= 64 && name.len() <= 128;
         match &self.kind {
             EventKind::Touch { who, name, .. } => person(who, name),
-            EventKind::Choose { menu, who, name, pick } => person(who, name) && menu.len() <= 32 && pick.len() <= 64,
-            EventKind::Line { menu, who, name, text } => person(who, name) && menu.len() <= 32 && text.len() <= 256,
+            EventKind::Choose { menu, who, name, pick } => {
+                person(who, name) && menu.len() <= 32 && pick.len() <= 64
+            }
+            EventKind::Line { menu, who, name, text } => {
+                person(who, name) && menu.len() <= 32 && text.len() <= 256
+            }
             EventKind::Error { text } => text.len() <= 256,
         }
     }

@@ -245,7 +245,13 @@ fn silent_objects_share_two_places_and_leave_the_rest_to_the_others() {
         }
         for job in ready {
             if job.object < 20 {
-                done(&mut plan, now, job, Finish::Retry { after: Some(Duration::from_secs(100)) }, Verdict::Silent);
+                done(
+                    &mut plan,
+                    now,
+                    job,
+                    Finish::Retry { after: Some(Duration::from_secs(100)) },
+                    Verdict::Silent,
+                );
             } else {
                 deliver(&mut plan, now, job);
             }

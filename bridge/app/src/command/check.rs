@@ -1,0 +1,59 @@
+//! `primrack check`
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use super::ConfigFile;
+
+/// Checks configuration and policy without touching anything.
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// For machines
+    #[arg(long)]
+    json: bool,
+}
+
+impl Check {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When nothing can be written out.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let checked = match self.config.checked() {
+            Ok(checked) => checked,
+            Err(code) => return Ok(code),
+        };
+        let inventory = &checked.inventory;
+        let (targets, objects) = (inventory.targets().len(), inventory.objects().len());
+        let backends = checked.loaded.config.backends.len();
+        let policy = checked.policy.version();
+        let unenrolled: Vec<&str> = inventory
+            .objects()
+            .iter()
+            .map(|object| object.id.as_str())
+            .filter(|object| !checked.keys.knows(object))
+            .collect();
+        if self.json {
+            crate::out::line(
+                &json!({ "targets": targets, "objects": objects, "backends": backends,
+                "policy": policy, "unenrolled": unenrolled })
+                .to_string(),
+            )?;
+        } else {
+            crate::out::line(&format!(
+                "{} is fine: {targets} targets, {objects} objects, {backends} backends, policy {policy}.",
+                self.config.config.display()
+            ))?;
+            for object in unenrolled {
+                crate::out::line(&format!(
+                    "{object} has no key yet: `primrack object enrol {object}` makes one."
+                ))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,318 @@
+//! From configuration to a running bridge: checks first, then makes, then starts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use primrack_adapter_api::Adapter;
+use primrack_engine::journal::{Journal, JournalSettings};
+use primrack_engine::{Backend, Engine, Parts};
+use primrack_model::{BackendId, Inventory};
+use primrack_policy::{Policy, PolicyErrors, Source};
+use primrack_web::{
+    ControlState, Edges, Limits, TlsFiles, control_routes, health_routes, serve_tcp, serve_unix,
+};
+use primrack_wire::world::Nonce;
+use primrack_world::delivery::{AllowRule, DeliverySettings, Guard, GuardSettings, Tls};
+use primrack_world::{Keyring, World, WorldParts};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{BackendConfig, Loaded, Mistake, inventory};
+use crate::metrics::Gauges;
+
+/// The name of the control socket in the state folder.
+pub const CONTROL_SOCKET: &str = "control.sock";
+/// The name of the journal in the state folder.
+pub const JOURNAL: &str = "journal.sqlite";
+
+/// What was configured, checked as far as it can be without touching anything.
+#[derive(Debug)]
+pub struct Checked {
+    /// The configuration.
+    pub loaded: Loaded,
+    /// What there is.
+    pub inventory: Arc<Inventory>,
+    /// Who may do what.
+    pub policy: Arc<Policy>,
+    /// The keys of enrolled objects.
+    pub keys: Keyring,
+    /// Which callbacks are allowed.
+    pub guard: Guard,
+}
+
+/// Everything that is wrong, each with its place.
+#[derive(Debug)]
+pub struct Mistakes(pub Vec<miette::Report>);
+
+/// Checks a configuration. Reads files, opens no port, starts nothing.
+///
+/// # Errors
+/// All mistakes at once.
+pub fn check(loaded: Loaded) -> Result<Checked, Mistakes> {
+    let mut wrong: Vec<miette::Report> = Vec::new();
+    let inventory = match inventory(&loaded) {
+        Ok(inventory) => Arc::new(inventory),
+        Err(mistakes) => {
+            return Err(Mistakes(mistakes.into_iter().map(miette::Report::new).collect()));
+        }
+    };
+    for (name, backend) in &loaded.config.backends {
+        if let Err(mistake) = adapter(&loaded, name, backend) {
+            wrong.push(mistake.into());
+        }
+    }
+    let rules: Vec<AllowRule> = loaded
+        .config
+        .world
+        .callbacks
+        .iter()
+        .filter_map(|rule| match rule.parse() {
+            Ok(rule) => Some(rule),
+            Err(error) => {
+                wrong.push(loaded.at(&["world", "callbacks"], format!("{error}")).into());
+                None
+            }
+        })
+        .collect();
+    let keys = match keys(&loaded) {
+        Ok(keys) => keys,
+        Err(mistake) => {
+            wrong.push(mistake.into());
+            Keyring::default()
+        }
+    };
+    if let Err(mistake) = listening(&loaded) {
+        wrong.push(mistake.into());
+    }
+    match policy(&loaded, &inventory) {
+        Ok(policy) if wrong.is_empty() => Ok(Checked {
+            policy: Arc::new(policy),
+            guard: Guard::new(GuardSettings { allow: rules }),
+            loaded,
+            inventory,
+            keys,
+        }),
+        Ok(_) => Err(Mistakes(wrong)),
+        Err(report) => {
+            wrong.push(report);
+            Err(Mistakes(wrong))
+        }
+    }
+}
+
+fn policy(loaded: &Loaded, inventory: &Arc<Inventory>) -> Result<Policy, miette::Report> {
+    let files = &loaded.config.policy.files;
+    let mut sources = Vec::new();
+    for file in files {
+        let path = loaded.resolve(file);
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            let what = format!("the policy {} cannot be read: {error}", path.display());
+            loaded.at(&["policy", "files"], what)
+        })?;
+        sources.push(Source::new(path.display().to_string(), text));
+    }
+    if sources.is_empty() {
+        sources.push(Policy::starter());
+    }
+    Policy::load(&sources, Arc::clone(inventory)).map_err(|errors: PolicyErrors| errors.into())
+}
+
+/// Where the key file is.
+#[must_use]
+pub fn keys_path(loaded: &Loaded) -> PathBuf {
+    loaded.resolve(loaded.config.world.keys_file.as_deref().unwrap_or_else(|| Path::new("world.keys")))
+}
+
+fn keys(loaded: &Loaded) -> Result<Keyring, Mistake> {
+    let path = keys_path(loaded);
+    // Without objects there is nothing to enrol.
+    if loaded.config.objects.is_empty() && loaded.config.world.keys_file.is_none() {
+        return Ok(Keyring::default());
+    }
+    Keyring::read(&path).map_err(|error| loaded.at(&["world", "keys_file"], error.to_string()))
+}
+
+fn listening(loaded: &Loaded) -> Result<Option<TlsFiles>, Mistake> {
+    let bridge = &loaded.config.bridge;
+    let files = match (&bridge.tls_certificate, &bridge.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Some(TlsFiles { certificate: loaded.resolve(certificate), key: loaded.resolve(key) })
+        }
+        (None, None) => None,
+        _ => {
+            let what = "TLS needs both tls_certificate and tls_key";
+            return Err(loaded.at(&["bridge"], what));
+        }
+    };
+    if files.is_none() && !bridge.listen.ip().is_loopback() && !bridge.behind_proxy {
+        let what = format!(
+            "{} can be reached from elsewhere, and without TLS everyone on the way can read along",
+            bridge.listen
+        );
+        return Err(loaded.at(&["bridge", "listen"], what).with_hint(
+            "set tls_certificate and tls_key, or behind_proxy = true where a proxy in front does TLS",
+        ));
+    }
+    Ok(files)
+}
+
+fn adapter(loaded: &Loaded, name: &str, backend: &BackendConfig) -> Result<Arc<dyn Adapter>, Mistake> {
+    let BackendConfig { driver: _, process } = backend;
+    let place = ["backends", name];
+    let wrong = |error: primrack_adapters::ConfigError| loaded.at(&place, format!("backend {name}: {error}"));
+    match process {
+        Some(process) => {
+            let mut process = process.clone();
+            process.state_dir = loaded.resolve(&process.state_dir);
+            Ok(Arc::new(process.build().map_err(wrong)?))
+        }
+        None => Err(loaded
+            .at(&place, format!("backend {name} names no technology"))
+            .with_hint(format!("add [backends.{name}.process] or [backends.{name}.qemu]"))),
+    }
+}
+
+/// A bridge that runs.
+#[derive(Debug)]
+pub struct Bridge {
+    /// What happens.
+    pub engine: Arc<Engine>,
+    /// The region side.
+    pub world: Arc<World>,
+    /// Where it listens.
+    pub address: std::net::SocketAddr,
+    /// The control socket.
+    pub control: PathBuf,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    drain: Duration,
+}
+
+struct WorldEdge {
+    world: Arc<World>,
+    gauges: Gauges,
+}
+
+impl Edges for WorldEdge {
+    fn objects(&self) -> Vec<serde_json::Value> {
+        self.world.objects().iter().filter_map(|status| serde_json::to_value(status).ok()).collect()
+    }
+    fn refresh(&self) {
+        self.gauges.refresh(&self.world);
+    }
+}
+
+/// Makes and starts everything. `listener` may be given (a socket handed over, a test's free port); else
+/// the configured address is bound.
+///
+/// # Errors
+/// When the state folder, the journal, a key or the listener cannot be had.
+pub async fn start(checked: Checked, listener: Option<TcpListener>) -> anyhow::Result<Bridge> {
+    let Checked { loaded, inventory, policy, keys, guard } = checked;
+    let config = &loaded.config;
+    let state_dir = loaded.resolve(&config.bridge.state_dir);
+    make_private(&state_dir)?;
+    let tls = match listening(&loaded)? {
+        Some(files) => Some(primrack_web::acceptor(&files)?),
+        None => None,
+    };
+    let listener = match listener {
+        Some(listener) => listener,
+        None => TcpListener::bind(config.bridge.listen).await.with_context(|| {
+            format!(
+                "cannot listen on {}: is another bridge running? Change bridge.listen",
+                config.bridge.listen
+            )
+        })?,
+    };
+    let (journal, recovered) = {
+        let path = state_dir.join(JOURNAL);
+        let settings = JournalSettings {
+            version: env!("CARGO_PKG_VERSION").into(),
+            config: policy.version().into(),
+            ..JournalSettings::default()
+        };
+        tokio::task::spawn_blocking(move || Journal::open(&path, &settings)).await??
+    };
+    let boot = u32::try_from(recovered.boot).map_err(|_| anyhow!("the journal has seen too many boots"))?;
+    let random = getrandom::u64().map_err(|error| anyhow!("no randomness: {error}"))?;
+    let mut kept = recovered.kept;
+    let tasks = TaskTracker::new();
+    let stop = CancellationToken::new();
+
+    let mut delivery = DeliverySettings::default();
+    if let Some(per_host) = config.world.posts_per_host {
+        delivery.per_host = per_host;
+    }
+    if let Some(ca) = &config.world.callback_ca {
+        delivery.tls = Some(Tls::new(Some(&loaded.resolve(ca)))?);
+    }
+    let parts = WorldParts {
+        keys,
+        guard,
+        delivery,
+        settings: config.world.settings(),
+        nonce: Nonce { boot, random },
+        kept: kept.remove("world-registration").unwrap_or_default(),
+    };
+    let (world, delivery) = World::new(parts, Arc::clone(&inventory));
+
+    let mut backends = Vec::new();
+    for (name, backend) in &config.backends {
+        let adapter = adapter(&loaded, name, backend)?;
+        backends.push(Backend { id: BackendId::new(name)?, adapter, settings: backend.driver.clone() });
+    }
+    let parts = Parts {
+        inventory,
+        policy,
+        journal,
+        unfinished: recovered.unfinished,
+        backends,
+        settings: config.engine.clone(),
+    };
+    let engine = Engine::start(parts, &tasks, stop.child_token(), |_| vec![Arc::clone(&world) as _]);
+    world.start(&engine, delivery, &tasks, stop.child_token());
+
+    let mut registry = Registry::with_prefix("primrack");
+    engine.counters().register(&mut registry);
+    world.register_metrics(&mut registry);
+    let gauges = Gauges::new(&mut registry, Arc::clone(&engine));
+    let edges: Arc<dyn Edges> = Arc::new(WorldEdge { world: Arc::clone(&world), gauges });
+    let routes = world.routes().merge(health_routes(Arc::clone(&engine), Arc::clone(&edges), registry));
+    let address = listener.local_addr()?;
+    serve_tcp(listener, tls, routes, Limits::default(), &tasks, stop.child_token());
+    let control = state_dir.join(CONTROL_SOCKET);
+    let routes = control_routes(ControlState { engine: Arc::clone(&engine), edges });
+    serve_unix(&control, routes, Limits::default(), &tasks, stop.child_token())
+        .with_context(|| format!("the control socket {} cannot be made", control.display()))?;
+    let drain = Duration::from_secs(config.bridge.drain_s);
+    Ok(Bridge { engine, world, address, control, tasks, stop, drain })
+}
+
+fn make_private(folder: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(|| {
+        format!("the state folder {} cannot be made: set bridge.state_dir to one that can", folder.display())
+    })
+}
+
+impl Bridge {
+    /// Stops in order: no new connections, what is under way gets its time, the journal is closed.
+    pub async fn stop(self) {
+        let Self { engine, world: _, address: _, control, tasks, stop, drain } = self;
+        stop.cancel();
+        tasks.close();
+        if tokio::time::timeout(drain, tasks.wait()).await.is_err() {
+            tracing::warn!("something did not end in time: the journal will call it interrupted");
+        }
+        engine.journal().close().await;
+        // The socket may be another's by now only if somebody removed ours.
+        if let Err(error) = std::fs::remove_file(&control) {
+            tracing::debug!(%error, "the control socket was gone already");
+        }
+    }
+}

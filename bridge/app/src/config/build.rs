@@ -1,0 +1,114 @@
+//! From configured names to the inventory, with every contradiction named.
+
+use primrack_model::{
+    Actor, ActorKind, Address, BackendId, GroupId, Inventory, ObjectId, Person, TargetEntry, TargetId,
+};
+
+use super::{Loaded, Mistake, ObjectConfig, TargetConfig};
+
+/// What there is, as configured; all mistakes at once.
+///
+/// # Errors
+/// Every mistake found.
+pub fn inventory(loaded: &Loaded) -> Result<Inventory, Vec<Mistake>> {
+    let config = &loaded.config;
+    let mut mistakes = Vec::new();
+    let mut targets = Vec::with_capacity(config.targets.len());
+    for (id, target) in &config.targets {
+        match target_entry(loaded, id, target) {
+            Ok(entry) => targets.push(entry),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    let mut objects = Vec::with_capacity(config.objects.len());
+    for (id, object) in &config.objects {
+        match object_entry(loaded, id, object) {
+            Ok(entry) => objects.push(entry),
+            Err(mistake) => mistakes.push(mistake),
+        }
+    }
+    let people = people(loaded, &mut mistakes);
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    Inventory::new(targets, objects, people).map_err(|error| vec![Mistake::plain(error.to_string())])
+}
+
+fn target_entry(loaded: &Loaded, id: &str, target: &TargetConfig) -> Result<TargetEntry, Mistake> {
+    let TargetConfig { label, kind, backend, address, protected, groups } = target;
+    let place = ["targets", id];
+    let wrong = |error: primrack_model::BadId| loaded.at(&place, error.to_string());
+    if !loaded.config.backends.contains_key(backend) {
+        let known: Vec<&str> = loaded.config.backends.keys().map(|name| &**name).collect();
+        let what = format!("target {id} is at backend {backend:?}, which is not configured");
+        let hint = if known.is_empty() {
+            "add a [backends.…] table".to_owned()
+        } else {
+            format!("there are: {}", known.join(", "))
+        };
+        return Err(loaded.at(&["targets", id, "backend"], what).with_hint(hint));
+    }
+    Ok(TargetEntry {
+        id: TargetId::new(id).map_err(wrong)?,
+        label: label.clone().unwrap_or_else(|| id.into()),
+        kind: *kind,
+        backend: BackendId::new(backend).map_err(wrong)?,
+        address: Address(address.clone().unwrap_or_else(|| id.into())),
+        protected: *protected,
+        groups: groups.iter().map(GroupId::new).collect::<Result<_, _>>().map_err(wrong)?,
+    })
+}
+
+type ObjectParts = (ObjectId, smol_str::SmolStr, primrack_model::TouchMode, Vec<(u8, TargetId)>);
+
+fn object_entry(loaded: &Loaded, id: &str, object: &ObjectConfig) -> Result<ObjectParts, Mistake> {
+    let ObjectConfig { label, touch, units } = object;
+    let place = ["objects", id, "units"];
+    let mut shown = Vec::with_capacity(units.len());
+    for (unit, target) in units {
+        let number: u8 = unit.parse().map_err(|_| {
+            loaded.at(&place, format!("{unit:?} is no unit of {id}: units are numbers from 0 to 255"))
+        })?;
+        if !loaded.config.targets.contains_key(target) {
+            let near =
+                loaded.config.targets.keys().min_by_key(|known| strsim::damerau_levenshtein(known, target));
+            let mistake =
+                loaded.at(&place, format!("unit {unit} of {id} shows {target:?}, which is no target"));
+            return Err(match near {
+                Some(near) => mistake.with_hint(format!("did you mean {near:?}?")),
+                None => mistake,
+            });
+        }
+        shown.push((number, TargetId::new(target).map_err(|error| loaded.at(&place, error.to_string()))?));
+    }
+    let id = ObjectId::new(id).map_err(|error| loaded.at(&["objects", id], error.to_string()))?;
+    let label = label.clone().unwrap_or_else(|| id.as_str().into());
+    Ok((id, label, *touch, shown))
+}
+
+/// Everybody whom a group names, with all their groups.
+fn people(loaded: &Loaded, mistakes: &mut Vec<Mistake>) -> Vec<Person> {
+    let mut people: std::collections::BTreeMap<String, Vec<GroupId>> = std::collections::BTreeMap::new();
+    for (group, members) in &loaded.config.groups {
+        let group_id = match GroupId::new(group) {
+            Ok(id) => id,
+            Err(error) => {
+                mistakes.push(loaded.at(&["groups", group], error.to_string()));
+                continue;
+            }
+        };
+        for member in members {
+            match member.parse::<Actor>() {
+                Ok(mut actor) => {
+                    if actor.kind == ActorKind::Avatar {
+                        // UUIDs arrive in lower case.
+                        actor.id = actor.id.to_lowercase().into();
+                    }
+                    people.entry(actor.to_string()).or_default().push(group_id.clone());
+                }
+                Err(error) => mistakes.push(loaded.at(&["groups", group], error.to_string())),
+            }
+        }
+    }
+    people.into_iter().map(|(actor, groups)| Person { actor: actor.into(), groups }).collect()
+}

@@ -1,0 +1,217 @@
+//! The control socket: what the command line asks of a running bridge. Whoever may open the socket is the
+//! local operator; policy still decides what that one may do.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures::StreamExt as _;
+use primrack_engine::Engine;
+use primrack_model::{
+    Action, Actor, ActorKind, Edge, Intent, IntentId, ObjectId, Receipt, StateEvent, TargetId, TargetIx,
+    TargetState, UnixMs, Via,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::Edges;
+
+/// What to touch: a unit of an object, or a target by its id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Where {
+    /// As an avatar would.
+    Unit {
+        /// The object.
+        object: ObjectId,
+        /// Its unit.
+        unit: u8,
+    },
+    /// By name.
+    Target(TargetId),
+}
+
+/// A touch from the command line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Touch {
+    /// What to touch.
+    pub at: Where,
+    /// What to do; without it, what could be done is answered.
+    pub action: Option<Action>,
+    /// The operator's name, for the journal.
+    pub operator: String,
+}
+
+/// What could be done to a target now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Choices {
+    /// The target.
+    pub target: TargetId,
+    /// What it shows.
+    pub state: TargetState,
+    /// What this operator may do.
+    pub actions: Vec<Action>,
+    /// Why there is nothing.
+    pub why: Option<String>,
+}
+
+/// One line of the watch: everything first, then every change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// Whose.
+    pub target: TargetId,
+    /// Its public label.
+    pub label: String,
+    /// Whether what it shows is simulated.
+    pub simulated: bool,
+    /// What it shows.
+    pub state: TargetState,
+}
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct ControlState {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// The other edges.
+    pub edges: Arc<dyn Edges>,
+}
+
+impl std::fmt::Debug for ControlState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ControlState").finish_non_exhaustive()
+    }
+}
+
+/// `GET /watch`, `GET /objects`, `GET /backends`, `POST /touch`, all JSON.
+pub fn control_routes(state: ControlState) -> Router {
+    Router::new()
+        .route("/watch", get(watch))
+        .route("/states", get(states))
+        .route("/objects", get(|State(s): State<ControlState>| async move { Json(s.edges.objects()) }))
+        .route("/backends", get(backends))
+        .route("/touch", post(touch))
+        .with_state(state)
+}
+
+fn all(engine: &Engine) -> Vec<Change> {
+    let count = u32::try_from(engine.inventory().targets().len()).unwrap_or(u32::MAX);
+    (0..count).map(|ix| change(engine, TargetIx(ix))).collect()
+}
+
+fn change(engine: &Engine, ix: TargetIx) -> Change {
+    let target = engine.inventory().target(ix);
+    Change {
+        target: target.id.clone(),
+        label: target.label.to_string(),
+        simulated: engine.capabilities(ix).simulated,
+        state: engine.state(ix),
+    }
+}
+
+async fn states(State(state): State<ControlState>) -> Json<Vec<Change>> {
+    Json(all(&state.engine))
+}
+
+async fn backends(State(state): State<ControlState>) -> Response {
+    let list: Vec<_> = state
+        .engine
+        .backends()
+        .into_iter()
+        .map(|(id, technology, status)| json!({ "backend": id, "technology": technology, "status": status }))
+        .collect();
+    Json(list).into_response()
+}
+
+/// One JSON object a line: all states, then each change. Who falls behind gets all states again.
+async fn watch(State(state): State<ControlState>) -> Response {
+    let mut changes = state.engine.subscribe();
+    let engine = Arc::clone(&state.engine);
+    let (tx, rx) = tokio::sync::mpsc::channel::<Bytes>(64);
+    tokio::spawn(async move {
+        let mut batch = all(&engine);
+        loop {
+            for change in batch.drain(..) {
+                let mut line = serde_json::to_vec(&change).unwrap_or_default();
+                line.push(b'\n');
+                if tx.send(Bytes::from(line)).await.is_err() {
+                    return;
+                }
+            }
+            let next = tokio::select! {
+                next = changes.recv() => next,
+                () = tx.closed() => return,
+            };
+            match next {
+                Ok(StateEvent { target, state }) => {
+                    if let Some(ix) = engine.inventory().find_target(target.as_str()) {
+                        batch.push(Change { state, ..change(&engine, ix) });
+                    }
+                }
+                Err(RecvError::Lagged(_)) => batch = all(&engine),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    });
+    let lines = futures::stream::unfold(rx, |mut rx| async { rx.recv().await.map(|line| (line, rx)) });
+    let body = Body::from_stream(lines.map(Ok::<_, Infallible>));
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+async fn touch(State(state): State<ControlState>, Json(asked): Json<Touch>) -> Response {
+    let Touch { at, action, operator } = asked;
+    let inventory = state.engine.inventory();
+    let (ix, object, unit) = match &at {
+        Where::Target(target) => (inventory.find_target(target.as_str()), None, None),
+        Where::Unit { object, unit } => {
+            let found = inventory.object(object.as_str()).and_then(|entry| entry.target(*unit));
+            (found, Some(object.clone()), Some(*unit))
+        }
+    };
+    let Some(ix) = ix else {
+        let why = match &at {
+            Where::Target(target) => format!("there is no target called {target}"),
+            Where::Unit { object, unit } if inventory.object(object.as_str()).is_none() => {
+                format!("there is no object called {object} (asked for its unit {unit})")
+            }
+            Where::Unit { object, unit } => format!("unit {unit} of {object} shows nothing"),
+        };
+        return (StatusCode::NOT_FOUND, Json(json!({ "error": why }))).into_response();
+    };
+    let actor = Actor::new(ActorKind::Operator, "local", &operator);
+    let via = Via { edge: Edge::Cli, object, unit };
+    let target = inventory.target(ix).id.clone();
+    let Some(action) = action else {
+        let (actions, why) = match state.engine.choices(&actor, ix, &via) {
+            Ok(actions) => (actions, None),
+            Err(refusal) => (Vec::new(), Some(refusal.words)),
+        };
+        return Json(Choices { target, state: state.engine.state(ix), actions, why }).into_response();
+    };
+    let intent = Intent { id: IntentId::now(), actor, action, target, via, origin: None, at: UnixMs::now() };
+    let receipt: Receipt = state.engine.submit(intent).await;
+    Json(receipt).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_touch_reads_as_the_command_line_writes_it() {
+        let touch = Touch {
+            at: Where::Unit { object: ObjectId::new("rack-1").unwrap(), unit: 3 },
+            action: Some(Action::Start),
+            operator: "ada".to_owned(),
+        };
+        let json = serde_json::to_string(&touch).unwrap();
+        assert_eq!(json, r#"{"at":{"unit":{"object":"rack-1","unit":3}},"action":"start","operator":"ada"}"#);
+        assert_eq!(serde_json::from_str::<Touch>(&json).unwrap(), touch);
+    }
+}
