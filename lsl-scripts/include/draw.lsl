@@ -1,4 +1,4 @@
-// What a state looks like. Needs text.lsl and units.lsl.
+// What a state looks like. Needs text.lsl, envelope.lsl and units.lsl.
 //
 // Never colour alone: each state has its own shape (hollow, taper or a bite out of the box), the lively ones glow,
 // and the word stands above it.
@@ -69,17 +69,17 @@ list look(integer link, string entry)
     return rules;
 }
 
-// Draws a push's list. One call sets many prims; a long list goes in a few calls, for a script's memory is small.
-draw(list entries)
+// Draws the list of the push in gInBody. One call sets several prims; a long list goes in a few calls, and its entries are taken
+// out one by one, for 64 KiB are soon full.
+drawPush()
 {
     list rules;
     integer drawn;
-    integer n = llGetListLength(entries);
     integer links = llGetListLength(gUnitOf);
     integer e;
-    for (e = 0; e < n; ++e)
+    string entry = llJsonGetValue(gInBody, ["list", 0]);
+    while (entry != JSON_INVALID)
     {
-        string entry = llList2String(entries, e);
         integer unit = number(member(entry, "u"));
         if (unit >= 0)
         {
@@ -93,12 +93,13 @@ draw(list entries)
                 while (i < links && llList2Integer(gUnitOf, i) != unit) ++i;
             }
         }
-        if (drawn >= 16)
+        if (drawn >= 6)
         {
             llSetLinkPrimitiveParamsFast(LINK_THIS, rules);
             rules = [];
             drawn = 0;
         }
+        entry = llJsonGetValue(gInBody, ["list", ++e]);
     }
     if (drawn) llSetLinkPrimitiveParamsFast(LINK_THIS, rules);
 }
@@ -121,7 +122,7 @@ drawLost()
                     PRIM_FULLBRIGHT, ALL_SIDES, FALSE, PRIM_GLOW, ALL_SIDES, 0.0];
             }
         }
-        if (llGetListLength(rules) > 160 || (i == 0 && rules != []))
+        if (llGetListLength(rules) > 80 || (i == 0 && rules != []))
         {
             llSetLinkPrimitiveParamsFast(LINK_THIS, rules);
             rules = [];

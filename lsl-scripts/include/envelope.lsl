@@ -28,7 +28,7 @@ string seal(string dir, string nonce, integer seq, string body)
 string unseal(string msg, string dir)
 {
     gInBody = "";
-    string line = llList2String(llParseStringKeepNulls(msg, ["\n"], []), 0);
+    string line = llList2String(llParseStringKeepNulls(llGetSubString(msg, 0, 400), ["\n"], []), 0);
     integer end = llStringLength(line);
     if (end < 1 || end > 400 || end == llStringLength(msg)) return "malformed";
     if (end + 1 < llStringLength(msg)) gInBody = llGetSubString(msg, end + 1, -1);

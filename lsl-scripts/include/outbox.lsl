@@ -9,7 +9,11 @@
 //   contact(integer there)                 the bridge answers again, or has not for a while
 
 list gOut;                 // id, the event's JSON, whom to tell ("" nobody), since when, 1: told that it takes long | 2: sent
+//#if secondlife
+integer OUT_MAX = 8;       // events that wait at most: memory is short
+//#else
 integer OUT_MAX = 24;      // events that wait at most
+//#end
 string gMark;              // with the count, an event's id: never the same twice
 integer gCount;
 string gNonce = "0";       // the bridge's boot

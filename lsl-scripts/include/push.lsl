@@ -29,6 +29,7 @@ pushed(key id, string method, string msg)
         return;
     }
     string why = unseal(msg, "push");
+    msg = ""; // 2048 bytes are a good part of a script's memory
     if (why != "")
     {
         llHTTPResponse(id, 403, "primrack/1 refused " + why);
@@ -50,23 +51,17 @@ pushed(key id, string method, string msg)
     gPushBoot = gInBoot;
     gPushSeq = gInSeq;
     gNonce = gInNonce;
-    string body = gInBody;
-    string entries = llJsonGetValue(body, ["list"]);
-    if (entries != JSON_INVALID) draw(llJson2List(entries));
+    drawPush();
     acknowledge(id, "{}");
-    string tell = llJsonGetValue(body, ["tell"]);
-    if (tell != JSON_INVALID)
+    integer i;
+    string tell = llJsonGetValue(gInBody, ["tell", 0]);
+    while (tell != JSON_INVALID)
     {
-        list told = llJson2List(tell);
-        integer n = llGetListLength(told);
-        integer i;
-        for (i = 0; i < n; ++i)
-        {
-            string one = llList2String(told, i);
-            string words = cut(member(one, "say"), 255);
-            if (words != "") llRegionSayTo((key)member(one, "who"), 0, words);
-        }
+        string words = cut(member(tell, "say"), 255);
+        if (words != "") llRegionSayTo((key)member(tell, "who"), 0, words);
+        tell = llJsonGetValue(gInBody, ["tell", ++i]);
     }
+    gInBody = "";
     if (gLost)
     {
         gLost = FALSE;

@@ -7,7 +7,11 @@
 //! ```
 
 mod package;
+#[cfg(test)]
+mod play;
 mod source;
+#[cfg(test)]
+mod stage;
 
 use anyhow::{Context, anyhow, bail};
 use primrack_lsl::Profile;
