@@ -1,8 +1,13 @@
 //! What a developer runs.
 
 mod guest;
+mod packages;
 mod scripts;
+mod test;
 
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -14,15 +19,31 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum What {
-    /// Make the guest that tests boot, from Debian packages, in target/guest.
+    /// Installs what is missing and runs everything that must hold
+    Test,
+    /// Runs the benchmarks, all or those named; each with its reference in the same run
+    Bench {
+        /// What is handed to the benchmark program; `--help` lists it
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Makes the guest that tests boot, from Debian packages, in target/guest
     Guest,
-    /// Write the scripts of every object for every grid, into target/scripts and a zip.
+    /// Writes the scripts of every object for every grid, into target/scripts and a zip
     Scripts(scripts::Args),
 }
 
 #[expect(clippy::print_stdout, reason = "what a developer runs talks to a terminal")]
 fn main() -> anyhow::Result<()> {
     match Cli::parse().what {
+        What::Test => test::run()?,
+        What::Bench { args } => {
+            let mut bench = Command::new("cargo");
+            bench.args(["run", "--release", "--quiet", "--package", "primrack-bench", "--"]).args(args);
+            if !bench.status().context("cargo cannot be run")?.success() {
+                bail!("a benchmark failed or is below its floor: see above");
+            }
+        }
         What::Guest => {
             let files = guest::ensure()?;
             println!("guest: {} {}", files.kernel.display(), files.initrd.display());

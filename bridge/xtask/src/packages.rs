@@ -1,0 +1,75 @@
+//! Installs what the tests need from Debian, when it is missing and we may.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// A program and the packages that bring it.
+const NEEDED: [(&str, &[&str]); 3] = [
+    ("qemu-system-x86_64", &["qemu-system-x86", "qemu-system-common", "qemu-system-data", "qemu-utils"]),
+    ("cpio", &["cpio"]),
+    ("chromium", &["chromium"]),
+];
+
+/// Makes sure that every needed program is there.
+///
+/// # Errors
+/// When something is missing and cannot be installed, with the command that would.
+pub(crate) fn ensure() -> Result<()> {
+    let missing: Vec<&str> = NEEDED
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .flat_map(|(_, packages)| *packages)
+        .copied()
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !Command::new("apt-get").arg("--version").output().is_ok_and(|out| out.status.success()) {
+        bail!("missing: {}. Install them with your system's package manager", missing.join(" "));
+    }
+    let root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n");
+    if !root {
+        bail!(
+            "missing: run `sudo apt-get install --no-install-recommends {}`, then this again",
+            missing.join(" ")
+        );
+    }
+    apt(&["update", "-qq"])?;
+    // All parts of QEMU in one version: a newer qemu-utils from elsewhere keeps Debian's QEMU out.
+    let qemu = candidate("qemu-system-x86");
+    let named: Vec<String> = missing
+        .iter()
+        .map(|package| match &qemu {
+            Some(version) if package.starts_with("qemu-") => format!("{package}={version}"),
+            _ => (*package).to_owned(),
+        })
+        .collect();
+    let mut args = vec!["install", "-y", "-qq", "--no-install-recommends", "--allow-downgrades"];
+    args.extend(named.iter().map(String::as_str));
+    apt(&args)
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn candidate(package: &str) -> Option<String> {
+    let out = Command::new("apt-cache").args(["policy", package]).output().ok()?;
+    let text = String::from_utf8(out.stdout).ok()?;
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("Candidate: "))?;
+    (line != "(none)").then(|| line.to_owned())
+}
+
+fn apt(args: &[&str]) -> Result<()> {
+    let status = Command::new("apt-get")
+        .args(args)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .status()
+        .context("apt-get cannot be run")?;
+    if !status.success() {
+        bail!("`apt-get {}` failed: see above", args.join(" "));
+    }
+    Ok(())
+}

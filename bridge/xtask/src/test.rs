@@ -1,0 +1,56 @@
+//! Everything that must hold: formatting, lints, the scripts of every grid, all tests, the examples in
+//! the documentation.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{guest, packages};
+
+/// Sets up what is missing and runs everything; the first failure ends it.
+#[expect(clippy::print_stdout, reason = "what a developer runs talks to a terminal")]
+pub(crate) fn run() -> Result<()> {
+    let started = Instant::now();
+    let mut step = |name: &str, work: &mut dyn FnMut() -> Result<()>| -> Result<()> {
+        println!("── {name}");
+        let began = Instant::now();
+        work().with_context(|| format!("{name} failed"))?;
+        println!("── {name}: {:.0} s", began.elapsed().as_secs_f32());
+        Ok(())
+    };
+    step("packages", &mut packages::ensure)?;
+    step("guest", &mut || guest::ensure().map(|_| ()))?;
+    step("formatting", &mut || cargo(&["fmt", "--all", "--check"]))?;
+    step("lints", &mut || {
+        cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+    })?;
+    step("scripts", &mut || cargo(&["xtask", "scripts", "--check"]))?;
+    step("documentation examples", &mut || cargo(&["test", "--quiet", "--workspace", "--doc"]))?;
+    step("build", &mut || cargo(&["build", "--quiet", "--workspace", "--bins"]))?;
+    step("tests", &mut tests)?;
+    println!("── all in {:.0} s", started.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// With nextest where it is installed, since it runs every test in a process of its own.
+fn tests() -> Result<()> {
+    let nextest =
+        Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
+    if nextest {
+        cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
+    } else {
+        cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
+    }
+}
+
+fn cargo(args: &[&str]) -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the workspace's folder")?;
+    let status =
+        Command::new("cargo").args(args).current_dir(root).status().context("cargo cannot be run")?;
+    if !status.success() {
+        bail!("`cargo {}` failed: see above", args.join(" "));
+    }
+    Ok(())
+}
