@@ -19,6 +19,11 @@ integer gTextHeight;      // blank lines under it, which lift it
 integer gBright = 100;    // per cent
 integer gShape = TRUE;    // may change the shape of boxes
 string OLD = "last known:\n";
+//#if secondlife
+integer BATCH = 6;        // prims set in one call: memory is short
+//#else
+integer BATCH = 32;       // prims set in one call
+//#end
 
 // The words above a unit.
 string hover(string entry, integer old)
@@ -70,7 +75,7 @@ list look(integer link, string entry)
 }
 
 // Draws the list of the push in gInBody. One call sets several prims; a long list goes in a few calls, and its entries are taken
-// out one by one, for 64 KiB are soon full.
+// out one by one, for Second Life's 64 KiB are soon full.
 drawPush()
 {
     list rules;
@@ -93,7 +98,7 @@ drawPush()
                 while (i < links && llList2Integer(gUnitOf, i) != unit) ++i;
             }
         }
-        if (drawn >= 6)
+        if (drawn >= BATCH)
         {
             llSetLinkPrimitiveParamsFast(LINK_THIS, rules);
             rules = [];

@@ -360,7 +360,7 @@ fn the_notecard_that_is_handed_out_is_understood_but_for_its_key() {
     let (made, warnings) = make(&folder).unwrap();
     assert_eq!(warnings, "");
     let card = &made.iter().find(|r| r.path == "secondlife/rack/rack.conf").unwrap().text;
-    let card = card.replace("k1.put-the-secret-that-enrol-printed-here", &format!("a.{SECRET}"));
+    let card = card.replace("= a.SECRET", &format!("= a.{SECRET}"));
     let mut stage = Stage::new(&rack(Profile::SecondLife), Profile::SecondLife, &card, &PRIMS);
     stage.run();
     assert_eq!(stage.world.owner, ["rack.conf is read: rack rack-1, units 0-3,7."]);

@@ -16,7 +16,7 @@ pub(super) const URL: &str = "http://sim.example:9000/lslhttp/6f1d/";
 
 /// The notecard that fits the frozen examples.
 pub(super) fn card() -> String {
-    format!("# a rack\nid = rack-1\nkey = a.{SECRET}\nbridge = http://bridge.example:8470/world/1\n")
+    format!("# a rack\nid = rack-1\nkey = a.{SECRET}\nbridge = http://bridge.example:8480/world/1\n")
 }
 
 /// What the script sees and did.
@@ -123,7 +123,7 @@ impl Host for World {
             }
             "llHTTPRequest" if self.throttled => Value::key(primrack_lsl::value::NULL_KEY).into(),
             "llHTTPRequest" => {
-                assert_eq!(text(&args[0]), "http://bridge.example:8470/world/1");
+                assert_eq!(text(&args[0]), "http://bridge.example:8480/world/1");
                 let key = self.key();
                 self.calls.push((key.clone(), text(&args[2])));
                 Value::key(key.as_str()).into()
