@@ -105,7 +105,7 @@ later(string why, integer first, integer most)
     if (wait > most) wait = most;
     ++gTries;
     gSendAt = llGetUnixTime() + wait + dice(wait / 2 + 1);
-    if (gTries >= 3 && !gLost)
+    if (gTries == 3)
     {
         gLost = TRUE;
         contact(FALSE);

@@ -326,6 +326,54 @@ fn mistakes_in_the_notecard_are_told_by_line_without_the_key() {
 }
 
 #[test]
+fn what_stands_in_the_way_is_told_to_the_owner_with_its_remedy() {
+    for profile in Profile::ALL {
+        let mut stage = stage(profile);
+        stage.run();
+        stage.tick(4);
+        let request = stage.world.url_requests.remove(0);
+        let denied = ["URL_REQUEST_DENIED", "no more"].map(Value::str);
+        stage.event("http_request", [vec![Value::key(request.as_str())], denied.to_vec()].concat());
+        let told = stage.world.owner.last().unwrap();
+        assert_eq!(told.contains("ExternalHostNameForLSL"), profile.is_opensim(), "{told}");
+        stage.touch(ADA, "Ada", 2);
+        assert!(stage.world.said.pop().unwrap().1.contains("no address"), "{profile}");
+        stage.world.filtered = true;
+        stage.tick(61);
+        stage.grant(URL);
+        let told = stage.world.owner.last().unwrap();
+        let line = "OutboundDisallowForUserScriptsExcept = bridge.example:8480";
+        assert_eq!(told.ends_with(line), profile.is_opensim(), "{told}");
+        stage.world.filtered = false;
+        stage.wait_for_call(60);
+        let (request, _, _, _) = stage.call();
+        stage.raw_answer(&request, 403, "primrack/1 refused unknown-key no key a of rack-1 is valid");
+        let told = stage.world.owner.last().unwrap();
+        assert_eq!(told, "The bridge refused unknown-key no key a of rack-1 is valid", "{profile}");
+        // Twice more, and the rack itself says that it is on its own.
+        for _ in 0..2 {
+            stage.wait_for_call(330);
+            let (request, _, _, _) = stage.call();
+            stage.raw_answer(&request, 403, "primrack/1 refused unknown-key no key a of rack-1 is valid");
+        }
+        assert_eq!(stage.world.text[&1], "no contact with the bridge", "{profile}");
+        stage.wait_for_call(330);
+        let (request, _, seq, _) = stage.call();
+        stage.answer(
+            &request,
+            seq,
+            r#"{"refused":"copy","say":"rack-1 stands in Harbour already","last":0}"#,
+        );
+        stage.touch("bbbbbbbb-0000-4000-8000-000000000001", "Bo", 2);
+        assert_eq!(
+            stage.world.said.last().unwrap().1,
+            "The bridge does not take this rack: rack-1 stands in Harbour already",
+            "{profile}"
+        );
+    }
+}
+
+#[test]
 fn a_rack_of_255_units_stays_within_a_script_s_memory() {
     let names: Vec<String> =
         (0..256).map(|n| if n == 0 { "frame".into() } else { format!("unit {n}") }).collect();

@@ -39,6 +39,8 @@ pub(super) struct World {
     /// Calls to the bridge: request and body.
     pub(super) calls: Vec<(String, String)>,
     pub(super) throttled: bool,
+    /// The grid's filter refuses the bridge's address.
+    pub(super) filtered: bool,
     pub(super) url_requests: Vec<String>,
     pub(super) released: Vec<String>,
     /// Status and body by request.
@@ -121,6 +123,7 @@ impl Host for World {
                 self.released.push(text(&args[0]));
                 HostReturn::void()
             }
+            "llHTTPRequest" if self.filtered => Value::key("").into(),
             "llHTTPRequest" if self.throttled => Value::key(primrack_lsl::value::NULL_KEY).into(),
             "llHTTPRequest" => {
                 assert_eq!(text(&args[0]), "http://bridge.example:8480/world/1");
