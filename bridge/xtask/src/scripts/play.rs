@@ -212,8 +212,13 @@ fn a_lost_answer_brings_the_same_event_again_and_what_waited_comes_along() {
         assert!(second > first);
         assert_eq!((again.list.len(), &again.list[0].id), (2, &id), "{profile}");
         // An answer to something else is no answer.
-        let old = stage.sealed(Dir::Answer, first, stage.world.now, r#"{"list":[]}"#);
+        let entry = format!(
+            r#"{{"list":[{{"id":"{}","verdict":"accepted","who":"{ADA}","say":"Old."}}]}}"#,
+            id.as_str()
+        );
+        let old = stage.sealed(Dir::Answer, first, stage.world.now, &entry);
         stage.raw_answer(&request, 200, &old);
+        assert!(!stage.world.said.iter().any(|(_, words)| words == "Old."), "{profile}");
         stage.wait_for_call(120);
         let (request, _, third, body) = stage.call();
         let list: Vec<String> = events(body)
