@@ -1,4 +1,5 @@
 //! Local processes, really started.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 #[path = "common/mod.rs"]
 mod common;

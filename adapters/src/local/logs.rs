@@ -72,10 +72,15 @@ impl Logs {
         private_file(&path)
     }
 
-    /// Takes care of a log from now on, and searches it from its beginning for `line`.
-    pub(crate) fn follow(self: &Arc<Self>, name: &str, line: Option<&str>) -> oneshot::Receiver<()> {
+    /// Takes care of a log from now on, and searches what was written from `offset` on for `line`.
+    pub(crate) fn follow(
+        self: &Arc<Self>,
+        name: &str,
+        line: Option<&str>,
+        offset: u64,
+    ) -> oneshot::Receiver<()> {
         let (found, receiver) = oneshot::channel();
-        let entry = Entry { offset: 0, line: line.map(str::to_owned), rest: Vec::new(), found: Some(found) };
+        let entry = Entry { offset, line: line.map(str::to_owned), rest: Vec::new(), found: Some(found) };
         self.entries.lock().insert(name.to_owned(), Arc::new(Mutex::new(entry)));
         let (logs, name) = (Arc::clone(self), name.to_owned());
         // What was written before nobody told of.
@@ -248,7 +253,7 @@ mod tests {
         let stop = CancellationToken::new();
         let logs = Logs::open(folder.path().to_owned(), 40_000, stop.clone()).unwrap();
         let mut file = logs.fresh("a").unwrap();
-        let found = logs.follow("a", Some("needle"));
+        let found = logs.follow("a", Some("needle"), 0);
         for number in 0..5_000 {
             writeln!(file, "line {number} of a flood").unwrap();
         }

@@ -62,6 +62,9 @@ pub(crate) struct Run {
     pub(crate) since_ms: u64,
     /// Whether it was ready.
     pub(crate) ready: bool,
+    /// Where in its log this boot begins.
+    #[serde(default)]
+    pub(crate) log_from: u64,
     /// What it was started for; absent if it was found by its mark only.
     pub(crate) intent: Option<IntentId>,
 }
@@ -75,6 +78,7 @@ impl Run {
             boot: boot_id(),
             since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             ready: false,
+            log_from: 0,
             intent,
         }
     }

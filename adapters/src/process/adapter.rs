@@ -20,7 +20,7 @@ use smol_str::SmolStr;
 use tokio::sync::{OnceCell, OwnedMutexGuard, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::local::{Bell, Files, Folder, Handle, Left, Logs, Recent, Record, Run, Started, Stat};
+use crate::local::{Bell, Ending, Files, Folder, Handle, Left, Logs, Recent, Record, Run, Started, Stat};
 
 use super::{ProcessConfig, ServerConfig, client, map};
 
@@ -102,6 +102,8 @@ struct Asked {
     until: Instant,
     /// Started again if it ends by then.
     comes_back: bool,
+    /// By a signal that cannot be ignored.
+    hard: bool,
 }
 
 impl ProcessAdapter {
@@ -254,7 +256,7 @@ impl Inner {
             Some(run) if run.pid == handle.pid() && run.started == handle.started() => run,
             Some(_) | None => Run::of(&handle, SystemTime::UNIX_EPOCH, None),
         };
-        let line = logs.follow(&server.name, server.config.ready.line().filter(|_| !run.ready));
+        let line = logs.follow(&server.name, server.config.ready.line().filter(|_| !run.ready), 0);
         self.watch(server, files, handle, run, line);
     }
 
@@ -300,10 +302,12 @@ impl Inner {
                 ))),
                 None => self.start(server, Some(command.intent)).await,
             },
-            Action::SoftOff => self.end(server, Signal::TERM, Asked { until, comes_back: false }),
-            Action::HardOff => self.end(server, Signal::KILL, Asked { until, comes_back: false }),
-            Action::Reboot => self.end(server, Signal::TERM, Asked { until, comes_back: true }),
-            Action::Reset => self.end(server, Signal::KILL, Asked { until, comes_back: true }),
+            Action::SoftOff => {
+                self.end(server, Signal::TERM, Asked { until, comes_back: false, hard: false })
+            }
+            Action::HardOff => self.end(server, Signal::KILL, Asked { until, comes_back: false, hard: true }),
+            Action::Reboot => self.end(server, Signal::TERM, Asked { until, comes_back: true, hard: false }),
+            Action::Reset => self.end(server, Signal::KILL, Asked { until, comes_back: true, hard: true }),
             Action::Pause => self.hold(server, Signal::STOP, true).await,
             Action::Resume => self.hold(server, Signal::CONT, false).await,
             Action::Save | Action::Restore => {
@@ -348,7 +352,7 @@ impl Inner {
             Err(why) => return Err(AdapterError::Unreachable(format!("the start failed inside: {why}"))),
         };
         let pid = handle.pid();
-        let line = home.logs.follow(&server.name, server.config.ready.line());
+        let line = home.logs.follow(&server.name, server.config.ready.line(), 0);
         self.watch(server, files, Arc::new(handle), run, line);
         if fresh {
             return Ok(());
@@ -408,7 +412,11 @@ impl Inner {
             Phase::Live(live) => live.asked,
             Phase::Ended(_) | Phase::Returning => None,
         };
-        let seen = map::ended(ending, asked.is_some());
+        // An end long after it was asked for, and not by our signal, is its own.
+        let as_asked = asked.is_some_and(|asked| {
+            asked.hard || Instant::now() < asked.until || ending == Ending::Signal(Signal::TERM.as_raw())
+        });
+        let seen = map::ended(ending, as_asked);
         tracing::info!(server = %server.name, pid = handle.pid(), ?ending, asked = asked.is_some(), "ended");
         files.note(Record { run: None, ended: Some(seen.clone()) }).await;
         if !asked.is_some_and(|asked| asked.comes_back && Instant::now() < asked.until) {

@@ -1,1 +1,12 @@
-//! Virtual machines over QMP.
+//! Virtual machines in QEMU on the bridge's own machine, over QMP. See README.md in this folder.
+
+mod adapter;
+mod client;
+mod config;
+mod kvm;
+mod launch;
+mod machine;
+mod map;
+
+pub use adapter::QemuAdapter;
+pub use config::{Accelerator, DiskConfig, MachineConfig, QemuConfig};

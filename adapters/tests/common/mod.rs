@@ -1,5 +1,5 @@
 //! What the tests of all technologies share: a bridge's driver with an ear.
-#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses its part")]
 
 use std::collections::BTreeMap;
 use std::fs;

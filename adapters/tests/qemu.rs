@@ -1,0 +1,248 @@
+//! Virtual machines, really booted: QEMU, and the guest that `cargo xtask guest` makes.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+#[path = "common/mod.rs"]
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use common::{Bridge, Nest, address, quality};
+use primrack_adapter_api::conformance::{Subject, check, compare};
+use primrack_adapter_api::{Adapter, AdapterError};
+use primrack_adapters::qemu::{QemuAdapter, QemuConfig};
+use primrack_model::{Action, Address, Cause, Power};
+use rustix::process::{Pid, Signal, kill_process};
+
+fn guest() -> PathBuf {
+    let folder = std::env::var_os("PRIMRACK_GUEST_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("target/guest"),
+        PathBuf::from,
+    );
+    assert!(
+        folder.join("vmlinuz").is_file() && folder.join("initrd").is_file(),
+        "no guest in {}: run `cargo xtask guest` first, or name its folder in PRIMRACK_GUEST_DIR",
+        folder.display()
+    );
+    folder
+}
+
+/// Machines for every occasion, under TCG so that each test means the same everywhere.
+fn config(nest: &Nest) -> QemuConfig {
+    let guest = guest();
+    let mut text = format!("state_dir = '{}/s'\naccel = 'tcg'\n", nest.path().display());
+    for (name, words) in [
+        ("plain", ""),
+        ("hung", "primrack.hang"),
+        ("leaves", "primrack.poweroff=1"),
+        ("panics", "primrack.panic=1"),
+    ] {
+        text += &format!(
+            "[machines.{name}]\nmemory_mib = 96\nkernel = '{0}/vmlinuz'\ninitrd = '{0}/initrd'\n\
+             append = 'console=ttyS0 quiet panic=-1 {words}'\nready = {{ line = 'GUEST-READY' }}\n",
+            guest.display()
+        );
+    }
+    toml::from_str(&text).unwrap()
+}
+
+fn adapter(nest: &Nest) -> QemuAdapter {
+    config(nest).build().unwrap()
+}
+
+/// The pid in a machine's record.
+fn pid(nest: &Nest, name: &str) -> Pid {
+    let text = fs::read_to_string(nest.path().join(format!("s/{name}.json"))).unwrap();
+    let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    Pid::from_raw(i32::try_from(record["run"]["pid"].as_i64().unwrap()).unwrap()).unwrap()
+}
+
+/// How many processes bear the mark of a machine.
+fn processes(nest: &Nest, name: &str) -> usize {
+    let mark = format!("PRIMRACK_MACHINE={}/s/{name}", nest.path().canonicalize().unwrap().display());
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    entries
+        .filter_map(|entry| fs::read(entry.path().join("environ")).ok())
+        .filter(|environment| environment.split(|byte| *byte == 0).any(|pair| pair == mark.as_bytes()))
+        .count()
+}
+
+/// The last number that the guest counted to on its console.
+fn ticks(nest: &Nest, name: &str) -> u32 {
+    let log = fs::read(nest.path().join(format!("s/logs/{name}.log"))).unwrap();
+    let log = String::from_utf8_lossy(&log);
+    log.lines().filter_map(|line| line.strip_prefix("GUEST-TICK ")?.trim().parse().ok()).max().unwrap_or(0)
+}
+
+async fn ticks_beyond(nest: &Nest, name: &str, count: u32) {
+    let waiting = async {
+        while ticks(nest, name) <= count {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waiting).await.expect("the guest goes on counting");
+}
+
+struct Plain(Nest);
+
+#[async_trait]
+impl Subject for Plain {
+    fn make(&self) -> Arc<dyn Adapter> {
+        Arc::new(adapter(&self.0))
+    }
+    fn address(&self) -> Address {
+        address("plain")
+    }
+    fn patience(&self) -> Duration {
+        Duration::from_secs(90)
+    }
+    async fn kill_from_outside(&self) {
+        kill_process(pid(&self.0, "plain"), Signal::KILL).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn keeps_the_conformance_suite_as_its_quality_file_says() {
+    let checked = check(&Plain(Nest::new())).await.unwrap();
+    compare(&quality(include_str!("../src/qemu/quality.toml")), &checked).unwrap();
+}
+
+#[tokio::test]
+async fn a_guest_that_powers_itself_off_is_off_by_itself() {
+    let nest = Nest::new();
+    let mut bridge = Bridge::of(adapter(&nest), &["leaves"]);
+    bridge.act("leaves", Action::Start).await.unwrap();
+    bridge.power("leaves", Power::Starting).await;
+    bridge.power("leaves", Power::On).await;
+    assert_eq!(bridge.power("leaves", Power::Off).await.cause, Some(Cause::Guest));
+    assert_eq!(processes(&nest, "leaves"), 0);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_guest_whose_kernel_panics_is_crashed() {
+    let nest = Nest::new();
+    let mut bridge = Bridge::of(adapter(&nest), &["panics"]);
+    bridge.act("panics", Action::Start).await.unwrap();
+    let seen = bridge.power("panics", Power::Crashed).await;
+    assert_eq!((seen.cause, seen.detail.as_str()), (Some(Cause::Crash), "the guest's kernel panicked"));
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_hung_guest_ignores_the_button_and_falls_to_a_hard_off() {
+    let nest = Nest::new();
+    let mut bridge = Bridge::of(adapter(&nest), &["hung"]);
+    bridge.act("hung", Action::Start).await.unwrap();
+    bridge.power("hung", Power::On).await;
+    bridge.act_within("hung", Action::SoftOff, Duration::from_secs(2)).await.unwrap();
+    bridge.power("hung", Power::Stopping).await;
+    assert_eq!(bridge.power("hung", Power::On).await.detail, "asked to end, goes on");
+    bridge.act("hung", Action::HardOff).await.unwrap();
+    assert_eq!(bridge.power("hung", Power::Off).await.cause, Some(Cause::Operator));
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn an_end_from_outside_is_told_apart() {
+    let nest = Nest::new();
+    let mut bridge = Bridge::of(adapter(&nest), &["plain"]);
+    bridge.act("plain", Action::Start).await.unwrap();
+    bridge.power("plain", Power::On).await;
+    kill_process(pid(&nest, "plain"), Signal::KILL).unwrap();
+    assert_eq!(bridge.power("plain", Power::Crashed).await.detail, "QEMU was killed by signal 9");
+
+    bridge.act("plain", Action::Start).await.unwrap();
+    bridge.power("plain", Power::On).await;
+    kill_process(pid(&nest, "plain"), Signal::TERM).unwrap();
+    assert_eq!(bridge.power("plain", Power::Off).await.cause, Some(Cause::Host));
+
+    // Somebody with a tool of their own, on the second socket.
+    bridge.act("plain", Action::Start).await.unwrap();
+    bridge.power("plain", Power::On).await;
+    let mut socket = UnixStream::connect(nest.path().join("s/plain.operator.qmp")).unwrap();
+    let mut greeting = String::new();
+    BufReader::new(&socket).read_line(&mut greeting).unwrap();
+    assert!(greeting.contains("\"QMP\""), "{greeting}");
+    socket.write_all(b"{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"stop\"}\n").unwrap();
+    bridge.power("plain", Power::Paused).await;
+    socket.write_all(b"{\"execute\":\"quit\"}\n").unwrap();
+    assert_eq!(bridge.power("plain", Power::Off).await.detail, "by QEMU's monitor");
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_restarted_bridge_finds_a_booting_machine_without_its_record_and_never_makes_two() {
+    let nest = Nest::new();
+    let mut bridge = Bridge::of(adapter(&nest), &["plain"]);
+    bridge.act("plain", Action::Start).await.unwrap();
+    bridge.power("plain", Power::Starting).await;
+    let first = pid(&nest, "plain");
+    bridge.finish().await;
+    // As if the bridge had died between the start and the record.
+    fs::remove_file(nest.path().join("s/plain.json")).unwrap();
+
+    let mut bridge = Bridge::of(adapter(&nest), &["plain"]);
+    bridge.power("plain", Power::Starting).await;
+    let why = bridge.act("plain", Action::Start).await.unwrap_err();
+    let words = first.as_raw_nonzero().to_string();
+    assert!(matches!(&why, AdapterError::Refused(said) if said.contains(&words)), "{why:?}");
+    bridge.power("plain", Power::On).await;
+    assert_eq!(processes(&nest, "plain"), 1);
+    bridge.act("plain", Action::SoftOff).await.unwrap();
+    bridge.power("plain", Power::Off).await;
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn a_machine_whose_socket_was_deleted_is_unknown_and_still_falls_to_a_hard_off() {
+    let nest = Nest::new();
+    let mut bridge = Bridge::of(adapter(&nest), &["plain"]);
+    bridge.act("plain", Action::Start).await.unwrap();
+    bridge.power("plain", Power::On).await;
+    fs::remove_file(nest.path().join("s/plain.qmp")).unwrap();
+    bridge.act("plain", Action::Pause).await.expect("the connection that stands goes on");
+    bridge.power("plain", Power::Paused).await;
+    bridge.finish().await;
+
+    let mut bridge = Bridge::of(adapter(&nest), &["plain"]);
+    let why = bridge.act("plain", Action::Resume).await.unwrap_err();
+    assert!(matches!(why, AdapterError::Refused(_) | AdapterError::Unreachable(_)), "{why:?}");
+    bridge.act("plain", Action::HardOff).await.unwrap();
+    bridge.power("plain", Power::Off).await;
+    assert_eq!(processes(&nest, "plain"), 0);
+    bridge.finish().await;
+}
+
+#[tokio::test]
+async fn what_was_saved_goes_on_where_it_was() {
+    let nest = Nest::new();
+    let mut bridge = Bridge::of(adapter(&nest), &["plain"]);
+    bridge.act("plain", Action::Start).await.unwrap();
+    bridge.power("plain", Power::On).await;
+    ticks_beyond(&nest, "plain", 2).await;
+    bridge.act("plain", Action::Save).await.unwrap();
+    bridge.power("plain", Power::Saved).await;
+    let counted = ticks(&nest, "plain");
+    assert!(nest.path().join("s/plain.saved").is_file());
+    assert_eq!(processes(&nest, "plain"), 0);
+    let why = bridge.act("plain", Action::Start).await.unwrap_err();
+    assert!(matches!(&why, AdapterError::Refused(words) if words.contains("restore it")), "{why:?}");
+    bridge.finish().await;
+
+    let mut bridge = Bridge::of(adapter(&nest), &["plain"]);
+    bridge.power("plain", Power::Saved).await;
+    bridge.act("plain", Action::Restore).await.unwrap();
+    bridge.power("plain", Power::On).await;
+    ticks_beyond(&nest, "plain", counted).await;
+    assert!(ticks(&nest, "plain") < counted + 5, "it did not boot anew");
+    assert!(!nest.path().join("s/plain.saved").exists());
+    bridge.act("plain", Action::HardOff).await.unwrap();
+    bridge.power("plain", Power::Off).await;
+    bridge.finish().await;
+}
