@@ -220,6 +220,21 @@ async fn a_machine_whose_socket_was_deleted_is_unknown_and_still_falls_to_a_hard
 }
 
 #[tokio::test]
+async fn a_qemu_that_hangs_itself_falls_to_a_hard_off() {
+    let nest = Nest::new();
+    let mut bridge = Bridge::of(adapter(&nest), &["plain"]);
+    bridge.act("plain", Action::Start).await.unwrap();
+    bridge.power("plain", Power::On).await;
+    kill_process(pid(&nest, "plain"), Signal::STOP).unwrap();
+    let why = bridge.act("plain", Action::Pause).await.unwrap_err();
+    assert!(matches!(why, AdapterError::TimedOut(_)), "{why:?}");
+    bridge.act("plain", Action::HardOff).await.unwrap();
+    bridge.power("plain", Power::Off).await;
+    assert_eq!(processes(&nest, "plain"), 0);
+    bridge.finish().await;
+}
+
+#[tokio::test]
 async fn what_was_saved_goes_on_where_it_was() {
     let nest = Nest::new();
     let mut bridge = Bridge::of(adapter(&nest), &["plain"]);

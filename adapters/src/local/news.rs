@@ -26,21 +26,24 @@ impl Bell {
         self.0.subscribe()
     }
 
-    /// Tells every state at first and each change after, until the listener is gone. `read` gives each
-    /// machine with the version of its state.
+    /// Tells every state at first and each change after, until the listener is gone. `versions` gives
+    /// each machine with the version of its state, `observe` the state of one (`None` while there is
+    /// nothing true to say; its next change tells).
     pub(crate) async fn relay(
         &self,
         hints: Hints,
-        read: impl Fn() -> Vec<(Address, u64, Observation)> + Send,
+        versions: impl Fn() -> Vec<(Address, u64)> + Send,
+        observe: impl Fn(&Address) -> Option<Observation> + Send,
     ) -> AdapterError {
         let mut ear = self.ear();
         let mut told: HashMap<Address, u64> = HashMap::new();
         loop {
             ear.mark_unchanged();
-            for (address, version, seen) in read() {
+            for (address, version) in versions() {
                 if told.get(&address) == Some(&version) {
                     continue;
                 }
+                let Some(seen) = observe(&address) else { continue };
                 if hints.send(Hint::State(address.clone(), seen)).await.is_err() {
                     return AdapterError::Unreachable("nobody listens any more".to_owned());
                 }

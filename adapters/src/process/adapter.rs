@@ -185,15 +185,15 @@ impl Adapter for ProcessAdapter {
         if let Err(why) = self.inner.home().await {
             return why;
         }
-        let read = || {
-            let states = self.inner.servers.values().filter(|server| !server.is_ending());
-            let told = states.map(|server| {
-                let version = server.state.lock().version;
-                (Address(server.name.clone()), version, server.observe())
-            });
-            told.collect()
+        let versions = || {
+            let all = self.inner.servers.values();
+            all.map(|server| (Address(server.name.clone()), server.state.lock().version)).collect()
         };
-        self.inner.bell.relay(hints, read).await
+        let observe = |address: &Address| {
+            let server = self.inner.servers.get(&address.0)?;
+            (!server.is_ending()).then(|| server.observe())
+        };
+        self.inner.bell.relay(hints, versions, observe).await
     }
 }
 

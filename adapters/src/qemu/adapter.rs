@@ -152,15 +152,15 @@ impl Adapter for QemuAdapter {
         if let Err(why) = self.inner.home().await {
             return why;
         }
-        let read = || {
-            let machines = self.inner.machines.values().filter(|machine| !machine.is_ending());
-            let told = machines.map(|machine| {
-                let version = machine.state.lock().version;
-                (Address(machine.name.clone()), version, machine.observe())
-            });
-            told.collect()
+        let versions = || {
+            let all = self.inner.machines.values();
+            all.map(|machine| (Address(machine.name.clone()), machine.state.lock().version)).collect()
         };
-        self.inner.bell.relay(hints, read).await
+        let observe = |address: &Address| {
+            let machine = self.inner.machines.get(&address.0)?;
+            (!machine.is_ending()).then(|| machine.observe())
+        };
+        self.inner.bell.relay(hints, versions, observe).await
     }
 }
 
