@@ -161,16 +161,30 @@ fn listening(loaded: &Loaded) -> Result<Option<TlsFiles>, Mistake> {
 }
 
 fn adapter(loaded: &Loaded, name: &str, backend: &BackendConfig) -> Result<Arc<dyn Adapter>, Mistake> {
-    let BackendConfig { driver: _, process } = backend;
+    let BackendConfig { driver: _, process, qemu } = backend;
     let place = ["backends", name];
     let wrong = |error: primrack_adapters::ConfigError| loaded.at(&place, format!("backend {name}: {error}"));
-    match process {
-        Some(process) => {
-            let mut process = process.clone();
+    match (process.clone(), qemu.clone()) {
+        (Some(mut process), None) => {
             process.state_dir = loaded.resolve(&process.state_dir);
             Ok(Arc::new(process.build().map_err(wrong)?))
         }
-        None => Err(loaded
+        (None, Some(mut qemu)) => {
+            qemu.state_dir = loaded.resolve(&qemu.state_dir);
+            for machine in qemu.machines.values_mut() {
+                for file in [&mut machine.kernel, &mut machine.initrd].into_iter().flatten() {
+                    *file = loaded.resolve(file);
+                }
+                for disk in &mut machine.disks {
+                    disk.file = loaded.resolve(&disk.file);
+                }
+            }
+            Ok(Arc::new(qemu.build().map_err(wrong)?))
+        }
+        (Some(_), Some(_)) => Err(loaded
+            .at(&place, format!("backend {name} names two technologies"))
+            .with_hint("give each a backend of its own")),
+        (None, None) => Err(loaded
             .at(&place, format!("backend {name} names no technology"))
             .with_hint(format!("add [backends.{name}.process] or [backends.{name}.qemu]"))),
     }

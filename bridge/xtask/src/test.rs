@@ -13,7 +13,7 @@ use crate::{guest, packages};
 #[expect(clippy::print_stdout, reason = "what a developer runs talks to a terminal")]
 pub(crate) fn run() -> Result<()> {
     let started = Instant::now();
-    let mut step = |name: &str, work: &mut dyn FnMut() -> Result<()>| -> Result<()> {
+    let step = |name: &str, work: &mut dyn FnMut() -> Result<()>| -> Result<()> {
         println!("── {name}");
         let began = Instant::now();
         work().with_context(|| format!("{name} failed"))?;

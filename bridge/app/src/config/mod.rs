@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use primrack_adapter_api::DriverSettings;
 use primrack_adapters::process::ProcessConfig;
+use primrack_adapters::qemu::QemuConfig;
 use primrack_engine::EngineSettings;
 use primrack_model::{TargetKind, TouchMode};
 use primrack_world::WorldSettings;
@@ -135,6 +136,8 @@ pub struct BackendConfig {
     pub driver: DriverSettings,
     /// `[backends.NAME.process]`: local processes as servers.
     pub process: Option<ProcessConfig>,
+    /// `[backends.NAME.qemu]`: virtual machines.
+    pub qemu: Option<QemuConfig>,
 }
 
 /// `[targets.ID]`
