@@ -14,7 +14,39 @@
 //! * [`check`]: names and types, diagnostics as plain data.
 //! * [`value`]: values, casts, formatting. [`library`]: the functions that need no world.
 //! * [`vm`]: compiler to compact code, the interpreter, events, queue, memory accounting.
-//! * [`host`]: what the region provides.
+//! * [`host`]: what the region provides. [`console`]: checking files, and running a script without a region.
+//!
+//! ```
+//! use primrack_lsl::{Event, Outcome, Profile, Script, Value, check, vm::ScriptId};
+//! use primrack_lsl::{RuntimeError, host::{Host, HostReturn}, library::LinksetData, tables::Function};
+//!
+//! #[derive(Default)]
+//! struct World(Vec<String>, LinksetData);
+//!
+//! impl Host for World {
+//!     fn call(&mut self, f: &'static Function, args: &[Value]) -> Result<HostReturn, RuntimeError> {
+//!         match (f.name, args) {
+//!             ("llSay", [_, Value::Str(text)]) => self.0.push(text.to_string()),
+//!             _ => return Err(RuntimeError::unsupported(f.name)),
+//!         }
+//!         Ok(HostReturn::void())
+//!     }
+//!     fn unix_time(&mut self) -> f64 { 0.0 }
+//!     fn random(&mut self) -> f64 { 0.0 }
+//!     fn linkset_data(&mut self) -> &mut LinksetData { &mut self.1 }
+//!     fn linkset_data_changed(&mut self, _: i32, _: &str, _: &str) {}
+//! }
+//!
+//! let source = "integer n; default { touch_start(integer i) { ++n; llSay(0, \"touch \" + (string)n); } }";
+//! let program = check(source, Profile::SecondLife)?;
+//! let mut world = World::default();
+//! let mut script = Script::new(program, ScriptId(1));
+//! assert_eq!(script.run_slice(&mut world, 1_000), Outcome::Idle);
+//! script.post(Event::new("touch_start", vec![Value::Integer(1)]).unwrap());
+//! script.run_slice(&mut world, 1_000);
+//! assert_eq!(world.0, ["touch 1"]);
+//! # Ok::<(), primrack_lsl::Diagnostics>(())
+//! ```
 
 pub mod check;
 pub mod console;

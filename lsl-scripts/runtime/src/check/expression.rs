@@ -186,6 +186,15 @@ impl Checker<'_, '_> {
         let bit = self.profile.bit();
         let constants = tables::constants().iter().filter(|c| c.profiles & bit != 0).map(|c| c.name);
         let own = self.scopes.names().chain(self.globals.keys().map(smol_str::SmolStr::as_str));
+        if matches!(name.text.as_str(), "break" | "continue") {
+            self.sink.error_hint(
+                name.span,
+                "unknown-name",
+                format!("LSL has no {}", name.text),
+                "use jump and a label, or a flag in the loop's condition",
+            );
+            return;
+        }
         let found = closest(&name.text, own.chain(constants));
         let message = format!("there is no variable or constant {}", name.text);
         match found {

@@ -163,7 +163,12 @@ impl Parser<'_, '_> {
                 _ => format!("add '{sign}' here"),
             };
             let message = format!("'{sign}' is missing after {after}: found {}", self.found());
-            return Err(self.fail(place, message, Some(hint)));
+            let failed = self.fail(place, message, Some(hint));
+            // A forgotten ';' at the end of a line: read on as if it were there.
+            if sign == ";" && self.fresh_line() && *self.peek() != Token::End {
+                return Ok(());
+            }
+            return Err(failed);
         }
         let what = format!("'{sign}' {after}");
         Err(self.expected(&what, None))

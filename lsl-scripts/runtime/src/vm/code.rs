@@ -215,6 +215,15 @@ pub(crate) enum Op {
         g: u16,
         a: Reg,
     },
+    /// `d += (string)a` for an integer.
+    AppendInt {
+        d: Reg,
+        a: Reg,
+    },
+    AppendGlobalInt {
+        g: u16,
+        a: Reg,
+    },
     /// List + list, list + value, value + list.
     Join {
         d: Reg,

@@ -39,9 +39,14 @@ enum After {
     Reset,
 }
 
+/// Bytes of a long value that cost as much as an instruction.
+const BYTES_PER_STEP: u64 = 32;
+/// Instructions that one count of the memory stands for.
+const COUNTING: u64 = 256;
 /// Registers of all calls together: bounds the host's memory whatever a script does.
 const MAX_STACK: usize = 200_000;
 
+#[inline(always)]
 fn int(v: &Value) -> i32 {
     match v {
         Value::Integer(i) => *i,
@@ -49,6 +54,7 @@ fn int(v: &Value) -> i32 {
     }
 }
 
+#[inline(always)]
 fn float(v: &Value) -> f64 {
     match v {
         Value::Float(f) => *f,
@@ -56,6 +62,7 @@ fn float(v: &Value) -> f64 {
     }
 }
 
+#[inline(always)]
 fn vector(v: &Value) -> [f64; 3] {
     match v {
         Value::Vector(v) => *v,
@@ -63,6 +70,7 @@ fn vector(v: &Value) -> [f64; 3] {
     }
 }
 
+#[inline(always)]
 fn rotation(v: &Value) -> [f64; 4] {
     match v {
         Value::Rotation(r) => *r,
@@ -70,6 +78,7 @@ fn rotation(v: &Value) -> [f64; 4] {
     }
 }
 
+#[inline(always)]
 fn text(v: &Value) -> &str {
     match v {
         Value::Str(s) | Value::Key(s) => s,
@@ -96,6 +105,91 @@ fn set_part(v: &mut Value, i: u16, x: f64) {
     if let Some(p) = place {
         *p = x;
     }
+}
+
+/// Stores a number. The slot mostly holds one of the same type already: then nothing is to be dropped.
+#[inline(always)]
+fn put_int(slot: &mut Value, v: i32) {
+    if let Value::Integer(old) = slot {
+        *old = v;
+    } else {
+        *slot = Value::Integer(v);
+    }
+}
+
+#[inline(always)]
+fn put_float(slot: &mut Value, v: f64) {
+    if let Value::Float(old) = slot {
+        *old = v;
+    } else {
+        *slot = Value::Float(v);
+    }
+}
+
+/// Copies a value; numbers without the detour over `clone`.
+#[inline(always)]
+fn copy(from: &Value, to: &mut Value) {
+    match from {
+        Value::Integer(i) => put_int(to, *i),
+        Value::Float(f) => put_float(to, *f),
+        v => *to = v.clone(),
+    }
+}
+
+#[inline(always)]
+fn is_true(v: &Value, profile: Profile) -> bool {
+    match v {
+        Value::Integer(i) => *i != 0,
+        v => v.is_true(profile),
+    }
+}
+
+/// Lets go of what a register holds; numbers may stay.
+#[inline(always)]
+fn release(v: &mut Value) {
+    if matches!(v, Value::Str(_) | Value::Key(_) | Value::List(_)) {
+        *v = Value::Integer(0);
+    }
+}
+
+/// The digits of an integer.
+struct Digits {
+    text: [u8; 11],
+    from: usize,
+}
+
+impl Digits {
+    #[inline]
+    fn of(i: i32) -> Self {
+        let mut text = [0u8; 11];
+        let mut from = text.len();
+        let mut n = i.unsigned_abs();
+        loop {
+            from -= 1;
+            text[from] = b'0' + (n % 10) as u8;
+            n /= 10;
+            if n == 0 {
+                break;
+            }
+        }
+        if i < 0 {
+            from -= 1;
+            text[from] = b'-';
+        }
+        Self { text, from }
+    }
+
+    #[inline]
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[self.from..]).unwrap_or_default()
+    }
+}
+
+fn append_integer(to: &mut Value, i: i32) -> usize {
+    let Value::Str(s) = to else { return 0 };
+    let d = Digits::of(i);
+    s.push_str(d.as_str());
+    2 * d.as_str().len()
 }
 
 const fn truth(b: bool) -> Value {
@@ -189,12 +283,11 @@ impl Script {
         pause
     }
 
-    fn charge(&mut self, work: &mut Work, bytes: usize) -> Result<(), RuntimeError> {
+    /// Whether the memory has to be counted, now that so many bytes more were made.
+    #[inline(always)]
+    const fn charge(&mut self, bytes: usize) -> bool {
         self.fresh += bytes;
-        if self.used + self.fresh <= self.limits.memory {
-            return Ok(());
-        }
-        self.count(work)
+        self.used + self.fresh > self.limits.memory
     }
 
     /// Counting needs the script whole; the work is lent to it.
@@ -205,8 +298,6 @@ impl Script {
         if let Some(w) = self.work.take() {
             *work = *w;
         }
-        // Counting takes time in proportion to what is held; near the limit it must not happen at every step.
-        work.spent += 64;
         result
     }
 
@@ -223,6 +314,8 @@ impl Script {
         let mut pc = frame.pc as usize;
         let mut base = frame.base as usize;
         let mut fuel = *budget;
+        let mut size = usize::from(program.bodies[usize::from(frame.body)].registers);
+        let mut regs: &mut [Value] = &mut work.stack[base..base + size];
 
         // Leaves the loop with everything written back.
         macro_rules! leave {
@@ -244,25 +337,66 @@ impl Script {
         }
         macro_rules! reg {
             ($r:expr) => {
-                work.stack[base + usize::from($r)]
+                regs[usize::from($r)]
             };
+        }
+        // Moves on to where the code, the position and the window of the current function are.
+        macro_rules! window {
+            () => {
+                regs = &mut work.stack[base..base + size];
+            };
+        }
+        macro_rules! charge {
+            ($bytes:expr) => {
+                let bytes = $bytes;
+                // Long values cost time as well as memory.
+                fuel = fuel.saturating_sub(bytes as u64 / BYTES_PER_STEP);
+                if self.charge(bytes) {
+                    if let Some(f) = work.frames.last_mut() {
+                        f.pc = pc as u32;
+                    }
+                    if let Err(e) = self.count(work) {
+                        *budget = fuel;
+                        return Pause::Failed(e);
+                    }
+                    // Counting takes time in proportion to what is held; a script near its limit pays for it.
+                    fuel = fuel.saturating_sub(COUNTING);
+                    window!();
+                }
+            };
+        }
+        // A jump back pays for the instructions of the round; code without jumps is short.
+        macro_rules! go {
+            ($t:expr) => {{
+                let t = $t as usize;
+                if t < pc {
+                    let cost = (pc - t) as u64;
+                    if fuel <= cost {
+                        fuel = 0;
+                        pc = t;
+                        leave!(Pause::Preempted);
+                    }
+                    fuel -= cost;
+                }
+                pc = t;
+            }};
         }
         macro_rules! ints {
             ($d:expr, $a:expr, $b:expr, $f:expr) => {{
                 let v = $f(int(&reg!($a)), int(&reg!($b)));
-                reg!($d) = Value::Integer(v);
+                put_int(&mut reg!($d), v);
             }};
         }
         macro_rules! floats {
             ($d:expr, $a:expr, $b:expr, $f:expr) => {{
                 let v: f64 = $f(float(&reg!($a)), float(&reg!($b)));
-                reg!($d) = Value::Float(v);
+                put_float(&mut reg!($d), v);
             }};
         }
         macro_rules! compare {
             ($d:expr, $a:expr, $b:expr, $f:expr) => {{
                 let (a, b) = (narrow::<F32>(float(&reg!($a))), narrow::<F32>(float(&reg!($b))));
-                reg!($d) = truth($f(&a, &b));
+                put_int(&mut reg!($d), i32::from($f(&a, &b)));
             }};
         }
         macro_rules! vectors {
@@ -279,24 +413,38 @@ impl Script {
         }
 
         loop {
-            if fuel == 0 {
-                leave!(Pause::Preempted);
-            }
-            fuel -= 1;
             let op = code[pc];
             pc += 1;
             match op {
-                Op::Move { d, a } => {
-                    let v = reg!(a).clone();
-                    reg!(d) = v;
-                }
-                Op::Const { d, k } => reg!(d) = program.constants[usize::from(k)].clone(),
-                Op::Int { d, i } => reg!(d) = Value::Integer(i),
-                Op::GetGlobal { d, g } => reg!(d) = self.globals[usize::from(g)].clone(),
-                Op::SetGlobal { g, a } => self.globals[usize::from(g)] = reg!(a).clone(),
+                Op::Move { d, a } => match &reg!(a) {
+                    Value::Integer(i) => {
+                        let i = *i;
+                        put_int(&mut reg!(d), i);
+                    }
+                    Value::Float(f) => {
+                        let f = *f;
+                        put_float(&mut reg!(d), f);
+                    }
+                    Value::Str(s) => {
+                        let s = s.clone();
+                        if let Value::Str(old) = &mut reg!(d) {
+                            *old = s;
+                        } else {
+                            reg!(d) = Value::Str(s);
+                        }
+                    }
+                    v => {
+                        let v = v.clone();
+                        reg!(d) = v;
+                    }
+                },
+                Op::Const { d, k } => copy(&program.constants[usize::from(k)], &mut reg!(d)),
+                Op::Int { d, i } => put_int(&mut reg!(d), i),
+                Op::GetGlobal { d, g } => copy(&self.globals[usize::from(g)], &mut reg!(d)),
+                Op::SetGlobal { g, a } => copy(&reg!(a), &mut self.globals[usize::from(g)]),
                 Op::Part { d, a, i } => {
                     let x = part(&reg!(a), i);
-                    reg!(d) = Value::Float(x);
+                    put_float(&mut reg!(d), x);
                 }
                 Op::SetPart { d, a, i } => {
                     let x = float(&reg!(a));
@@ -309,7 +457,7 @@ impl Script {
                 }
                 Op::Round { d, a } => {
                     let x = single(float(&reg!(a)));
-                    reg!(d) = Value::Float(x);
+                    put_float(&mut reg!(d), x);
                 }
 
                 Op::AddI { d, a, b } => ints!(d, a, b, i32::wrapping_add),
@@ -329,7 +477,7 @@ impl Script {
                 }
                 Op::AddK { d, a, k } => {
                     let v = int(&reg!(a)).wrapping_add(i32::from(k));
-                    reg!(d) = Value::Integer(v);
+                    put_int(&mut reg!(d), v);
                 }
                 Op::BitAnd { d, a, b } => ints!(d, a, b, |x, y| x & y),
                 Op::BitOr { d, a, b } => ints!(d, a, b, |x, y| x | y),
@@ -342,11 +490,11 @@ impl Script {
                 Op::LeI { d, a, b } => ints!(d, a, b, |x, y| i32::from(x <= y)),
                 Op::NegI { d, a } => {
                     let v = int(&reg!(a)).wrapping_neg();
-                    reg!(d) = Value::Integer(v);
+                    put_int(&mut reg!(d), v);
                 }
                 Op::Complement { d, a } => {
                     let v = !int(&reg!(a));
-                    reg!(d) = Value::Integer(v);
+                    put_int(&mut reg!(d), v);
                 }
 
                 Op::AddF { d, a, b } => floats!(d, a, b, |x, y| x + y),
@@ -358,7 +506,7 @@ impl Script {
                     if y == 0.0 || F32 && q.is_nan() {
                         leave!(Pause::Failed(zero_division()));
                     }
-                    reg!(d) = Value::Float(q);
+                    put_float(&mut reg!(d), q);
                 }
                 Op::ModF { d, a, b } => {
                     if float(&reg!(b)) == 0.0 {
@@ -372,11 +520,11 @@ impl Script {
                 Op::LeF { d, a, b } => compare!(d, a, b, f64::le),
                 Op::NegF { d, a } => {
                     let x = -float(&reg!(a));
-                    reg!(d) = Value::Float(x);
+                    put_float(&mut reg!(d), x);
                 }
                 Op::IntToFloat { d, a } => {
                     let x = f64::from(int(&reg!(a)));
-                    reg!(d) = Value::Float(x);
+                    put_float(&mut reg!(d), x);
                 }
 
                 Op::Concat { d, a, b } => {
@@ -387,7 +535,7 @@ impl Script {
                     append(&mut v, &reg!(b));
                     let bytes = weight(&v);
                     reg!(d) = v;
-                    attempt!(self.charge(work, bytes));
+                    charge!(bytes);
                 }
                 Op::Append { d, a } => {
                     let bytes = if d == a {
@@ -399,17 +547,26 @@ impl Script {
                         reg!(a) = more;
                         n
                     };
-                    attempt!(self.charge(work, bytes));
+                    charge!(bytes);
+                }
+                Op::AppendInt { d, a } => {
+                    let i = int(&reg!(a));
+                    let bytes = append_integer(&mut reg!(d), i);
+                    charge!(bytes);
+                }
+                Op::AppendGlobalInt { g, a } => {
+                    let bytes = append_integer(&mut self.globals[usize::from(g)], int(&reg!(a)));
+                    charge!(bytes);
                 }
                 Op::AppendGlobal { g, a } => {
                     let bytes = append(&mut self.globals[usize::from(g)], &reg!(a));
-                    attempt!(self.charge(work, bytes));
+                    charge!(bytes);
                 }
                 Op::Join { d, a, b } => {
                     let v = join(&reg!(a), &reg!(b));
                     let bytes = weight(&v);
                     reg!(d) = v;
-                    attempt!(self.charge(work, bytes));
+                    charge!(bytes);
                 }
                 Op::Push { d, a } => {
                     let bytes = if d == a {
@@ -421,35 +578,35 @@ impl Script {
                         reg!(a) = more;
                         n
                     };
-                    attempt!(self.charge(work, bytes));
+                    charge!(bytes);
                 }
                 Op::PushGlobal { g, a } => {
                     let more = reg!(a).clone();
                     let bytes = push(&mut self.globals[usize::from(g)], &more);
-                    attempt!(self.charge(work, bytes));
+                    charge!(bytes);
                 }
                 Op::Equal { d, a, b } => {
                     let v = reg!(a).equals(&reg!(b), program.profile);
-                    reg!(d) = truth(v);
+                    put_int(&mut reg!(d), i32::from(v));
                 }
                 Op::Differ { d, a, b } => {
                     let v = reg!(a).differs(&reg!(b), program.profile);
-                    reg!(d) = Value::Integer(v);
+                    put_int(&mut reg!(d), v);
                 }
                 Op::LtS { d, a, b } => {
                     let v = text(&reg!(a)) < text(&reg!(b));
-                    reg!(d) = truth(v);
+                    put_int(&mut reg!(d), i32::from(v));
                 }
                 Op::LeS { d, a, b } => {
                     let v = text(&reg!(a)) <= text(&reg!(b));
-                    reg!(d) = truth(v);
+                    put_int(&mut reg!(d), i32::from(v));
                 }
 
                 Op::AddV { d, a, b } => vectors!(d, arith::add(vector(&reg!(a)), vector(&reg!(b)))),
                 Op::SubV { d, a, b } => vectors!(d, arith::sub(vector(&reg!(a)), vector(&reg!(b)))),
                 Op::Dot { d, a, b } => {
                     let x = narrow::<F32>(arith::dot(vector(&reg!(a)), vector(&reg!(b))));
-                    reg!(d) = Value::Float(x);
+                    put_float(&mut reg!(d), x);
                 }
                 Op::Cross { d, a, b } => vectors!(d, arith::cross(vector(&reg!(a)), vector(&reg!(b)))),
                 Op::Scale { d, a, b } => {
@@ -478,21 +635,24 @@ impl Script {
 
                 Op::And { d, a, b } => {
                     let v = reg!(a).is_true(program.profile) & reg!(b).is_true(program.profile);
-                    reg!(d) = truth(v);
+                    put_int(&mut reg!(d), i32::from(v));
                 }
                 Op::Or { d, a, b } => {
                     let v = reg!(a).is_true(program.profile) | reg!(b).is_true(program.profile);
-                    reg!(d) = truth(v);
+                    put_int(&mut reg!(d), i32::from(v));
                 }
                 Op::Not { d, a } => {
                     let v = !reg!(a).is_true(program.profile);
-                    reg!(d) = truth(v);
+                    put_int(&mut reg!(d), i32::from(v));
                 }
                 Op::Cast { d, a, to } => {
-                    let v = attempt!(reg!(a).cast(to, program.profile));
+                    let v = match (&reg!(a), to) {
+                        (Value::Integer(i), Type::String) => Value::str(Digits::of(*i).as_str()),
+                        (v, _) => attempt!(v.cast(to, program.profile)),
+                    };
                     let bytes = weight(&v);
                     reg!(d) = v;
-                    attempt!(self.charge(work, bytes));
+                    charge!(bytes);
                 }
                 Op::Vector { d, a } => {
                     vectors!(d, [float(&reg!(a)), float(&reg!(a + 1)), float(&reg!(a + 2))]);
@@ -504,53 +664,53 @@ impl Script {
                     );
                 }
                 Op::List { d, a, n } => {
-                    let from = base + usize::from(a);
+                    let from = usize::from(a);
                     let items: Vec<Value> =
-                        work.stack[from..from + usize::from(n)].iter_mut().map(std::mem::take).collect();
+                        regs[from..from + usize::from(n)].iter_mut().map(std::mem::take).collect();
                     let bytes = 72 + items.iter().map(|v| 16 + weight(v)).sum::<usize>();
                     reg!(d) = Value::list(items);
-                    attempt!(self.charge(work, bytes));
+                    charge!(bytes);
                 }
 
-                Op::Jump { t } => pc = t as usize,
+                Op::Jump { t } => go!(t),
                 Op::JumpIf { a, t } => {
-                    if reg!(a).is_true(program.profile) {
-                        pc = t as usize;
+                    if is_true(&reg!(a), program.profile) {
+                        go!(t);
                     }
                 }
                 Op::JumpIfNot { a, t } => {
-                    if !reg!(a).is_true(program.profile) {
-                        pc = t as usize;
+                    if !is_true(&reg!(a), program.profile) {
+                        go!(t);
                     }
                 }
                 Op::JumpEq { a, b, t } => {
                     if int(&reg!(a)) == int(&reg!(b)) {
-                        pc = usize::from(t);
+                        go!(t);
                     }
                 }
                 Op::JumpNe { a, b, t } => {
                     if int(&reg!(a)) != int(&reg!(b)) {
-                        pc = usize::from(t);
+                        go!(t);
                     }
                 }
                 Op::JumpLt { a, b, t } => {
                     if int(&reg!(a)) < int(&reg!(b)) {
-                        pc = usize::from(t);
+                        go!(t);
                     }
                 }
                 Op::JumpLe { a, b, t } => {
                     if int(&reg!(a)) <= int(&reg!(b)) {
-                        pc = usize::from(t);
+                        go!(t);
                     }
                 }
                 Op::JumpNotLt { a, b, t } => {
                     if int(&reg!(a)) >= int(&reg!(b)) {
-                        pc = usize::from(t);
+                        go!(t);
                     }
                 }
                 Op::JumpNotLe { a, b, t } => {
                     if int(&reg!(a)) > int(&reg!(b)) {
-                        pc = usize::from(t);
+                        go!(t);
                     }
                 }
 
@@ -558,6 +718,12 @@ impl Script {
                     let to = &program.bodies[usize::from(f)];
                     let start = base + usize::from(at);
                     let end = start + usize::from(to.registers);
+                    if fuel < 8 {
+                        fuel = 0;
+                        pc -= 1;
+                        leave!(Pause::Preempted);
+                    }
+                    fuel -= 8;
                     if work.frames.len() >= self.limits.depth || end > MAX_STACK {
                         leave!(Pause::Failed(RuntimeError::new(
                             ErrorKind::CallDepth,
@@ -578,34 +744,54 @@ impl Script {
                     code = &to.code;
                     pc = 0;
                     base = start;
-                    attempt!(self.charge(work, super::script::FRAME + 4 * usize::from(to.locals)));
+                    size = usize::from(to.registers);
+                    window!();
+                    charge!(super::script::FRAME + 4 * usize::from(to.locals));
                 }
                 Op::Return { .. } | Op::ReturnNothing => {
-                    let value = match op {
-                        Op::Return { a } => std::mem::take(&mut reg!(a)),
-                        _ => Value::Integer(0),
-                    };
-                    let size = usize::from(program.bodies[usize::from(frame.body)].registers);
                     // What the function held is free now; stale text would also keep others from growing in place.
-                    for v in &mut work.stack[base..base + size] {
-                        *v = Value::Integer(0);
+                    // Numbers go the short way: most results are numbers.
+                    match op {
+                        Op::Return { a } => match &reg!(a) {
+                            Value::Integer(i) => {
+                                let i = *i;
+                                regs.iter_mut().for_each(release);
+                                put_int(&mut regs[0], i);
+                            }
+                            _ => {
+                                let value = std::mem::take(&mut reg!(a));
+                                regs.iter_mut().for_each(release);
+                                regs[0] = value;
+                            }
+                        },
+                        _ => regs.iter_mut().for_each(release),
                     }
-                    work.stack[base] = value;
                     work.frames.pop();
                     let Some(caller) = work.frames.last() else {
                         *budget = fuel;
                         return Pause::Done;
                     };
                     frame = *caller;
-                    code = &program.bodies[usize::from(frame.body)].code;
+                    let body = &program.bodies[usize::from(frame.body)];
+                    code = &body.code;
                     pc = frame.pc as usize;
                     base = frame.base as usize;
+                    size = usize::from(body.registers);
+                    window!();
                 }
                 Op::Builtin { f, at, n } => {
                     let start = base + usize::from(at);
                     let end = start + usize::from(n);
+                    if fuel < 32 {
+                        fuel = 0;
+                        pc -= 1;
+                        leave!(Pause::Preempted);
+                    }
+                    let held: usize = work.stack[start..end].iter().map(weight).sum();
+                    fuel = (fuel - 32).saturating_sub(held as u64 / BYTES_PER_STEP);
                     let after = self.builtin(program, usize::from(f), work, start..end, host);
                     let after = attempt!(after);
+                    window!();
                     match after {
                         After::Go => {}
                         After::Sleep(s) => leave!(Pause::Sleep(s)),
@@ -661,15 +847,20 @@ impl Script {
                 fitting(r.value, b.function.returns, b.function.name)?
             }
         };
+        if let Value::Integer(i) = value {
+            work.stack[at.clone()].iter_mut().for_each(release);
+            if let Some(first) = work.stack.get_mut(at.start) {
+                put_int(first, i);
+            }
+            return Ok(after);
+        }
         let bytes = weight(&value);
-        for v in &mut work.stack[at.clone()] {
-            *v = Value::Integer(0);
-        }
-        if let Some(first) = work.stack.get_mut(at.start) {
+        if let Some((first, rest)) = work.stack[at.start..at.end.max(at.start + 1)].split_first_mut() {
             *first = value;
+            rest.iter_mut().for_each(release);
         }
-        if bytes > 4 {
-            self.charge(work, bytes)?;
+        if bytes > 4 && self.charge(bytes) {
+            self.count(work)?;
         }
         Ok(after)
     }

@@ -178,7 +178,8 @@ impl Script {
         if let Some(e) = &self.error {
             return Outcome::Stopped((**e).clone());
         }
-        let mut budget = budget.max(1);
+        // Less would not get past a call.
+        let mut budget = budget.max(64);
         loop {
             if self.work.is_none() && !self.take_work() {
                 return Outcome::Idle;
@@ -188,6 +189,8 @@ impl Script {
             } else {
                 self.execute::<false>(host, &mut budget)
             };
+            // Handlers without loops and calls cost something too.
+            budget = budget.saturating_sub(16);
             match pause {
                 Pause::Preempted => return Outcome::Preempted,
                 Pause::Sleep(seconds) => {

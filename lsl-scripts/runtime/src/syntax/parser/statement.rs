@@ -179,6 +179,11 @@ impl Parser<'_, '_> {
                 let hint = "an if without braces holds one statement only; look for a ';' behind the if, or add braces";
                 Err(self.fail(span, message, Some(hint.to_owned())))
             }
+            "switch" | "foreach" if self.is_at(1, "(") => {
+                let message = format!("LSL has no {word}");
+                let hint = "write if … else if …; some viewers' preprocessors know it, the grids do not";
+                Err(self.fail(span, message, Some(hint.to_owned())))
+            }
             "default" => Err(self.expected(
                 "a statement",
                 Some("a '}' is missing above: the state begins inside another block"),

@@ -16,16 +16,19 @@ impl FunctionCompiler<'_> {
 
     /// Whether the float has to be rounded before it is stored.
     fn wide(&self, e: &Expr) -> bool {
-        self.single()
-            && e.ty == Type::Float
-            && !matches!(
-                e.kind,
-                ExprKind::Const(_)
-                    | ExprKind::Read(_)
-                    | ExprKind::Part(..)
-                    | ExprKind::Call(..)
-                    | ExprKind::Builtin(..)
-            )
+        if !self.single() || e.ty != Type::Float {
+            return false;
+        }
+        match &e.kind {
+            // An integer literal that became a float may need more than 24 bits.
+            ExprKind::Const(Value::Float(x)) => x.to_bits() != f64::from(*x as f32).to_bits(),
+            ExprKind::Const(_)
+            | ExprKind::Read(_)
+            | ExprKind::Part(..)
+            | ExprKind::Call(..)
+            | ExprKind::Builtin(..) => false,
+            _ => true,
+        }
     }
 
     /// Runs an expression for its effects only.
@@ -384,7 +387,19 @@ impl FunctionCompiler<'_> {
         if *from != place || l.ty != value.ty {
             return false;
         }
+        let integer = match &r.kind {
+            ExprKind::Cast(inner) if r.ty == Type::String && inner.ty == Type::Integer => Some(inner),
+            _ => None,
+        };
         match (place, value.ty) {
+            (Place::Local(d), Type::String) if let Some(i) = integer => self.scoped(|me| {
+                let a = me.operand(i);
+                me.emit(Op::AppendInt { d, a });
+            }),
+            (Place::Global(g), Type::String) if let Some(i) = integer => self.scoped(|me| {
+                let a = me.operand(i);
+                me.emit(Op::AppendGlobalInt { g, a });
+            }),
             (Place::Local(d), Type::String) => self.scoped(|me| {
                 let a = me.operand(r);
                 me.emit(Op::Append { d, a });
