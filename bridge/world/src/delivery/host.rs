@@ -9,7 +9,7 @@ use super::slots::List;
 /// Objects whose host is not known yet stand here until they have been composed once.
 pub(super) const UNROUTED: u32 = 0;
 
-/// Posts in flight at a host that has not answered since it was first met or last failed.
+/// Posts in flight at a host that has not answered yet.
 const UNPROVEN: u32 = 2;
 
 /// One host in four goes to a suspect while both kinds wait.
@@ -26,8 +26,11 @@ pub(super) struct Host<L> {
     pub(super) ordinary: u32,
     pub(super) slow: u32,
     pub(super) suspects_out: u32,
-    /// Answered since the last failure.
+    /// Answered since it was first met or its breaker last opened. A single failure does not undo
+    /// this: the lower limit would then be taken up by posts that are already waiting.
     pub(super) proven: bool,
+    /// The one post that asks an open breaker's host is out.
+    pub(super) probing: bool,
     pub(super) fails: u32,
     /// The breaker: `Some` is open until then, afterwards one probe at a time.
     pub(super) open_until: Option<u64>,
@@ -56,6 +59,7 @@ impl<L> Host<L> {
             slow: 0,
             suspects_out: 0,
             proven: false,
+            probing: false,
             fails: 0,
             open_until: None,
             cool: 0,
@@ -74,15 +78,15 @@ impl<L> Host<L> {
         if self.origin.is_none() {
             return true;
         }
-        let limit = if self.proven { settings.per_host } else { settings.per_host.min(UNPROVEN) };
-        let probe_only = match self.open_until {
+        let most = settings.per_host + settings.per_host_slow;
+        match self.open_until {
             Some(until) if now < until => return false,
-            Some(_) => true,
-            None => false,
-        };
-        self.ordinary < limit
-            && self.in_flight() < limit + settings.per_host_slow
-            && (!probe_only || self.in_flight() == 0)
+            // Posts still waiting from before it opened must not keep the probe out.
+            Some(_) => return !self.probing && self.in_flight() < most,
+            None => {}
+        }
+        let limit = if self.proven { settings.per_host } else { settings.per_host.min(UNPROVEN) };
+        self.ordinary < limit && self.in_flight() < limit + settings.per_host_slow
     }
 
     /// What may start now, healthy objects first, suspects now and then.

@@ -37,6 +37,8 @@ pub(super) struct Job<L> {
     /// Counted against the host's slow posts.
     slow: bool,
     suspect: bool,
+    /// Asks a host whose breaker is open.
+    probe: bool,
     /// When it was picked, in ms.
     pub(super) started: u64,
     before: (u64, u8),
@@ -483,16 +485,28 @@ impl<L> Plan<L> {
             slot.last_push = now;
             self.quick += 1;
             self.total += 1;
-            let job = Job { object, host: ix, quick: true, slow: false, suspect, started: now, before, line };
-            self.occupy(&job);
+            let mut job = Job {
+                object,
+                host: ix,
+                quick: true,
+                slow: false,
+                suspect,
+                probe: false,
+                started: now,
+                before,
+                line,
+            };
+            self.occupy(&mut job);
             self.offer(now, ix);
             return Some(job);
         }
         None
     }
 
-    fn occupy(&mut self, job: &Job<L>) {
+    fn occupy(&mut self, job: &mut Job<L>) {
         let host = &mut self.hosts[job.host as usize];
+        job.probe = host.open_until.is_some() && !host.probing;
+        host.probing |= job.probe;
         host.ordinary += 1;
         if job.suspect {
             host.suspects_out += 1;
@@ -502,6 +516,9 @@ impl<L> Plan<L> {
 
     fn vacate(&mut self, now: u64, job: &Job<L>) {
         let host = &mut self.hosts[job.host as usize];
+        if job.probe {
+            host.probing = false;
+        }
         if job.slow {
             host.slow -= 1;
         } else {
@@ -665,7 +682,6 @@ impl<L> Plan<L> {
             // failures say nothing new about the host, except to a probe.
             Verdict::Silent if !first_failure && host.open_until.is_none() => {}
             Verdict::Down | Verdict::Silent => {
-                host.proven = false;
                 host.fails = host.fails.saturating_add(1);
                 let base = ms(self.settings.breaker_base).max(1);
                 let cool = match host.open_until {
@@ -676,6 +692,7 @@ impl<L> Plan<L> {
                     None => return,
                 };
                 host.cool = cool;
+                host.proven = false;
                 self.counters.breakers_opened += 1;
                 let until = now + cool * 3 / 4 + self.below(cool / 2 + 1);
                 self.hosts[job.host as usize].open_until = Some(until);

@@ -45,13 +45,18 @@ fn settled(plan: &mut Sim, objects: std::ops::Range<u32>, host: &Arc<Origin>) {
     for ix in objects {
         plan.resume(0, ix, host, NO_PACE);
     }
+    // The wheel may already stand later than 0 ms because of an earlier host.
+    let mut now = 0;
     loop {
-        let ready = jobs(plan, 100);
+        let ready = jobs(plan, now);
         if ready.is_empty() {
-            break;
+            match plan.wheel.next_due() {
+                NEVER => break,
+                due => now = due,
+            }
         }
         for job in ready {
-            deliver(plan, 100, job);
+            deliver(plan, now, job);
         }
     }
 }
@@ -310,6 +315,32 @@ fn the_breaker_opens_for_different_objects_probes_once_and_closes_on_an_answer()
 fn jobs_one(plan: &mut Sim, now: u64) -> Option<Job<u32>> {
     plan.advance(now);
     if plan.wants_worker(now) { plan.pick(now) } else { None }
+}
+
+#[test]
+fn posts_that_wait_for_silence_keep_neither_neighbours_nor_the_probe_out() {
+    let mut plan = plan(settings());
+    settled(&mut plan, 0..30, &origin(0));
+    (0..6).for_each(|ix| plan.wake(10_000, ix, true));
+    let mut silent = jobs(&mut plan, 10_000);
+    silent.iter_mut().for_each(|job| plan.turned_slow(10_100, job));
+    assert_eq!(silent.len(), 6);
+    // Failures of others come one after the other: two places are left, and they stay usable.
+    for ix in 6..11 {
+        plan.wake(10_100, ix, true);
+        let job = jobs(&mut plan, 10_100).pop().expect("room beside the silent ones");
+        done(&mut plan, 10_100, job, Finish::Retry { after: None }, Verdict::Silent);
+    }
+    // The fifth opened the breaker; its probe goes out although six posts still wait.
+    assert_eq!(plan.gauges(10_100).open_breakers.len(), 1);
+    (20..30).for_each(|ix| plan.wake(10_100, ix, true));
+    assert!(jobs(&mut plan, 10_200).is_empty());
+    let probe = jobs(&mut plan, 11_400);
+    assert_eq!(probe.len(), 1);
+    for job in probe {
+        deliver(&mut plan, 11_400, job);
+    }
+    assert_eq!(jobs(&mut plan, 11_400).len(), 2, "the two places are in use again");
 }
 
 #[test]
