@@ -111,11 +111,11 @@ impl Diagnostic {
                 shown.chars().count().saturating_sub(column - skip).max(1)
             };
             let width = width.min(140 - (column - skip).min(139));
-            let _ = writeln!(out, "{pad} |\n{number} | {shown}");
-            let _ = writeln!(out, "{pad} | {}{}", " ".repeat(column - skip), "^".repeat(width));
+            out.push_str(&format!("{pad} |\n{number} | {shown}\n"));
+            out.push_str(&format!("{pad} | {}{}\n", " ".repeat(column - skip), "^".repeat(width)));
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(out, "  help: {hint}");
+            out.push_str(&format!("  help: {hint}\n"));
         }
         out
     }

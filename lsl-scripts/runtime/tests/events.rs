@@ -55,11 +55,11 @@ fn script(profile: Profile, source: &str) -> Script {
 
 fn touch(name: &str, who: &str) -> Event {
     Event::with_detected(name, vec![Detected { name: who.into(), key: who.into(), ..Detected::default() }])
-        .unwrap()
+        .expect("a known event")
 }
 
 fn message(n: i32) -> Event {
-    Event::new("link_message", vec![Value::Integer(1), Value::Integer(n)]).unwrap()
+    Event::new("link_message", vec![Value::Integer(1), Value::Integer(n)]).expect("a known event")
 }
 
 const SLICE: u64 = 10_000;

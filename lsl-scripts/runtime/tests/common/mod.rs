@@ -12,10 +12,10 @@ pub(crate) fn run_whole(profile: Profile, source: &str) -> (String, RunEnd) {
         Ok(end) => end,
         Err(e) => match e {
             primrack_lsl::console::RunError::Check(d) => panic!("{}", d.render("test", source)),
-            e => panic!("{e}"),
+            e @ primrack_lsl::console::RunError::Output(_) => panic!("{e}"),
         },
     };
-    (String::from_utf8(out).unwrap(), end)
+    (String::from_utf8_lossy(&out).into_owned(), end)
 }
 
 /// Runs statements inside `state_entry`; what `say` was given, joined with commas.

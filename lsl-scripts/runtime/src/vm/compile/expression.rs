@@ -35,13 +35,16 @@ impl FunctionCompiler<'_> {
     pub(super) fn effect(&mut self, e: &Expr) {
         self.line = e.line.max(1);
         match &e.kind {
-            ExprKind::Assign(place, value) => self.assign(*place, value, None, false),
-            ExprKind::Step { place, by, .. } => self.step(*place, e.ty, true, *by, None, false),
+            ExprKind::Assign(place, value) => {
+                self.assign(*place, value, None, false);
+            }
+            ExprKind::Step { place, by, .. } => {
+                self.step(*place, e.ty, true, *by, None, false);
+            }
             _ => {
                 self.scoped(|me| me.operand(e));
-                return;
             }
-        };
+        }
     }
 
     pub(super) fn declare(&mut self, slot: Reg, value: Option<&Expr>) {
