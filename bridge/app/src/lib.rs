@@ -3,7 +3,14 @@
 pub mod command;
 pub mod compose;
 pub mod config;
+pub mod control;
+pub mod demo;
+pub mod doctor;
 pub mod logs;
 pub mod out;
+pub mod rack;
+pub mod show;
 
 mod metrics;
+#[cfg(test)]
+mod testing;

@@ -89,13 +89,14 @@ impl std::fmt::Debug for ControlState {
     }
 }
 
-/// `GET /watch`, `GET /objects`, `GET /backends`, `POST /touch`, all JSON.
+/// `GET /watch`, `/states`, `/objects`, `/backends`, `/journal`, and `POST /touch`, all JSON.
 pub fn control_routes(state: ControlState) -> Router {
     Router::new()
         .route("/watch", get(watch))
         .route("/states", get(states))
         .route("/objects", get(|State(s): State<ControlState>| async move { Json(s.edges.objects()) }))
         .route("/backends", get(backends))
+        .route("/journal", get(journal))
         .route("/touch", post(touch))
         .with_state(state)
 }
@@ -127,6 +128,12 @@ async fn backends(State(state): State<ControlState>) -> Response {
         .map(|(id, technology, status)| json!({ "backend": id, "technology": technology, "status": status }))
         .collect();
     Json(list).into_response()
+}
+
+/// The end of the journal's chain, and why it cannot be written, if it cannot.
+async fn journal(State(state): State<ControlState>) -> Json<serde_json::Value> {
+    let journal = state.engine.journal();
+    Json(json!({ "head": journal.head(), "failing": journal.stats().failing.as_deref() }))
 }
 
 /// One JSON object a line: all states, then each change. Who falls behind gets all states again.

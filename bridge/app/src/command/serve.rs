@@ -44,7 +44,7 @@ async fn serve(checked: Checked) -> anyhow::Result<()> {
 }
 
 /// Waits for the signals that ask a service to end.
-pub(super) async fn interrupted() -> anyhow::Result<()> {
+pub(crate) async fn interrupted() -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {

@@ -174,3 +174,29 @@ pub struct ObjectConfig {
     #[serde(default)]
     pub units: BTreeMap<SmolStr, SmolStr>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    /// What is shipped as an example is read and checked as a user would.
+    #[test]
+    fn the_shipped_examples_are_fine() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/configs");
+        let mut seen = 0;
+        for example in std::fs::read_dir(&examples).unwrap() {
+            let example = example.unwrap().path();
+            let folder = tempfile::tempdir().unwrap();
+            let config = folder.path().join("primrack.toml");
+            std::fs::copy(&example, &config).unwrap();
+            let keys = folder.path().join("world.keys");
+            std::fs::write(&keys, "").unwrap();
+            std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600)).unwrap();
+            let loaded = super::read(&config, std::iter::empty()).unwrap();
+            crate::compose::check(loaded).unwrap_or_else(|wrong| panic!("{}: {wrong:?}", example.display()));
+            seen += 1;
+        }
+        assert!(seen >= 2, "there are examples in {}", examples.display());
+    }
+}

@@ -1,0 +1,14 @@
+//! A demonstration that needs no configuration: a bridge, a few real servers, a rack to touch.
+//!
+//! Its parts: [`House`] makes the folder with an ordinary configuration in it, the servers are real
+//! processes of this very program ([`DemoServer`]), and the command puts a bridge and a rack together.
+
+mod house;
+mod machines;
+mod server;
+mod servers;
+
+pub use house::House;
+pub(crate) use house::RACK;
+pub use server::DemoServer;
+pub use servers::{all_seen, stop_everything};
