@@ -1,0 +1,9 @@
+//! The region as scripts and callers meet it: real sockets, a clock that is moved by hand where time matters.
+
+mod contained;
+mod http_in;
+mod http_out;
+mod objects;
+mod people;
+//RACK
+mod support;
