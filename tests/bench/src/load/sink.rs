@@ -220,8 +220,6 @@ impl Sink {
         let book = &mut *guard;
         let Some(told) = book.told.get_mut(object) else { return };
         told.pushes += 1;
-        told.at = Some(now);
-        book.units += u64::from(units);
         book.showing -= usize::from(book.wanted != 0 && told.state == book.wanted);
         told.state = state;
         book.showing += usize::from(book.wanted != 0 && told.state == book.wanted);
