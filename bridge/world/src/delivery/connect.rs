@@ -124,13 +124,16 @@ impl AsyncWrite for Stream {
     }
 }
 
+/// What a name led to, and until when that is believed.
+type Resolved = (Arc<[IpAddr]>, Instant);
+
 /// Makes connections to checked addresses only.
 pub(super) struct Connector {
     guard: Guard,
     resolver: Box<dyn Resolve>,
     tls: Option<TlsConnector>,
     lookups: Semaphore,
-    names: Mutex<HashMap<Box<str>, (Arc<[IpAddr]>, Instant)>>,
+    names: Mutex<HashMap<Box<str>, Resolved>>,
     limit: Duration,
 }
 

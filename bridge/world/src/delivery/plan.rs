@@ -290,9 +290,9 @@ impl<L> Plan<L> {
                     // Linger is over; only an interval can still hold it back.
                     let later = self.change_due(now, ix, 0);
                     if later > now {
-                        self.wait(ix, Wait::Change, later)
+                        self.wait(ix, Wait::Change, later);
                     } else {
-                        self.make_ready(now, ix, false)
+                        self.make_ready(now, ix, false);
                     }
                 }
                 Phase::Waiting(Wait::Backoff) => self.make_ready(now, ix, false),

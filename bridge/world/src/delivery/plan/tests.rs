@@ -1,5 +1,5 @@
 use super::*;
-use crate::delivery::callback::{self};
+use crate::delivery::callback;
 
 type Sim = Plan<u32>;
 
@@ -292,8 +292,7 @@ fn the_breaker_opens_for_different_objects_probes_once_and_closes_on_an_answer()
     settled(&mut plan, 0..30, &origin(0));
     (0..30).for_each(|ix| plan.wake(10_000, ix, true));
     let mut failed = 0;
-    loop {
-        let Some(job) = jobs_one(&mut plan, 10_000) else { break };
+    while let Some(job) = jobs_one(&mut plan, 10_000) {
         failed += 1;
         done(&mut plan, 10_000, job, Finish::Retry { after: None }, Verdict::Down);
     }
