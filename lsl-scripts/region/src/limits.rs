@@ -174,7 +174,7 @@ mod tests {
         assert!(!t.take(object, owner, 30 * S), "the window is over, the silence is not");
         assert!(!t.take(object, owner, 65 * S), "asking at 30 s began it anew");
         assert!(t.take(object, owner, 106 * S));
-        assert!(t.take(Uuid::from_u128(9), owner, 4 * S), "another object is not meant");
+        assert!(t.take(Uuid::from_u128(9), owner, 106 * S), "another object is not meant");
     }
 
     #[test]

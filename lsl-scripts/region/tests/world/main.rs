@@ -5,5 +5,5 @@ mod http_in;
 mod http_out;
 mod objects;
 mod people;
-//RACK
+mod rack;
 mod support;
