@@ -3,6 +3,7 @@
 
 mod control;
 mod health;
+pub mod page;
 mod server;
 mod tls;
 

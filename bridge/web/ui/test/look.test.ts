@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import { LOOKS, STATES, lookOf, tally, wordsOf } from "../src/look.ts";
+import type { UnitView } from "../src/wire.ts";
+
+const unit = (part: Partial<UnitView>): UnitView =>
+  ({ power: "on", word: "On", stale: false, transition: null, ...part }) as UnitView;
+
+/** Relative luminance after WCAG 2. */
+function luminance(colour: string): number {
+  const part = (at: number): number => {
+    const value = parseInt(colour.slice(at, at + 2), 16) / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  };
+  return 0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5);
+}
+
+test("every state has its own colour, word and shape", () => {
+  for (const part of ["colour", "word", "path", "index"] as const) {
+    expect(new Set(STATES.map((state) => LOOKS[state][part])).size).toBe(STATES.length);
+  }
+});
+
+test("every colour is read on the ground: 4.5 to 1 at least", () => {
+  const ground = luminance("#1b2530");
+  for (const state of STATES) {
+    expect((luminance(LOOKS[state].colour) + 0.05) / (ground + 0.05), state).toBeGreaterThan(4.5);
+  }
+});
+
+test("a state that this page does not know looks unknown", () => {
+  expect(lookOf(unit({ power: "melted" as UnitView["power"] }))).toBe(LOOKS.unknown);
+});
+
+test("words say what is under way, and what is old", () => {
+  const transition = { action: "Start", by: "Ada", since_ms: 0 };
+  expect(wordsOf(unit({ word: "Starting", transition }))).toBe("Starting (Start for Ada)");
+  expect(wordsOf(unit({ stale: true }))).toBe("last known: On");
+});
+
+test("what is not heard from is not counted as on", () => {
+  const { states, stale, all } = tally([unit({}), unit({ stale: true }), unit({ power: "off" })]);
+  expect([states.get("on"), states.get("off"), stale, all]).toEqual([1, 1, 1, 3]);
+});
