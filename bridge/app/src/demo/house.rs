@@ -16,6 +16,7 @@ const SEED: &str = include_str!("seed.toml");
 /// Its policies: the ones that Primrack ships.
 const STARTER: &str = include_str!("../../../policy/starter.cedar");
 const GUESTS: &str = include_str!("../../../policy/guests.cedar");
+const DATABASE: &str = include_str!("database.cedar");
 
 /// The object that the demonstration plays.
 pub(crate) const RACK: &str = "rack-1";
@@ -75,7 +76,9 @@ impl House {
         }
         // The servers' command names the link, so that a rebuilt program needs no other configuration.
         symlink(std::env::current_exe()?, &program).with_context(words)?;
-        for (name, text) in [("starter.cedar", STARTER), ("guests.cedar", GUESTS)] {
+        for (name, text) in
+            [("starter.cedar", STARTER), ("guests.cedar", GUESTS), ("database.cedar", DATABASE)]
+        {
             let path = self.folder.join(name);
             if !path.exists() {
                 std::fs::write(&path, text).with_context(words)?;

@@ -380,11 +380,9 @@ impl Session {
         if let Ok(entry) = &entry {
             self.open = match &entry.verdict {
                 AnswerVerdict::Menu { menu, pick, .. } => {
-                    Some(Open { menu: menu.clone(), picks: pick.clone(), who: who.clone() })
+                    Some(Open { menu: menu.clone(), picks: pick.clone(), who })
                 }
-                AnswerVerdict::Ask { menu, .. } => {
-                    Some(Open { menu: menu.clone(), picks: Vec::new(), who: who.clone() })
-                }
+                AnswerVerdict::Ask { menu, .. } => Some(Open { menu: menu.clone(), picks: Vec::new(), who }),
                 AnswerVerdict::Accepted { .. } | AnswerVerdict::Refused { .. } | AnswerVerdict::Noted => None,
             };
         }

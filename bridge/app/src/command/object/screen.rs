@@ -87,7 +87,7 @@ impl Screen {
     /// Gives the whole terminal back.
     pub(crate) fn leave(&mut self) -> io::Result<()> {
         if let Some((_, height)) = self.standing.take() {
-            write!(io::stdout(), "\u{1b}[r\u{1b}[{height};1H\n")?;
+            writeln!(io::stdout(), "\u{1b}[r\u{1b}[{height};1H")?;
             io::stdout().flush()?;
         }
         Ok(())
