@@ -122,13 +122,16 @@ impl World {
                 (menu.unit, menu.target, menu.question.clone())
             })
         };
-        let Some((unit, target, question)) = answered else {
-            // Sent again over a restart of the bridge: the menu is gone, the receipt is not.
-            let origin = self.origin(at, id);
-            return match engine.journal().find_origin(Edge::World, &origin).await {
-                Ok(Some(receipt)) => verdict(&receipt),
-                _ => not_offered("That menu is over: touch again."),
-            };
+        let (unit, target, question) = match answered {
+            Ok(answered) => answered,
+            Err(why) => {
+                // Sent again over a restart of the bridge: the menu is gone, the receipt is not.
+                let origin = self.origin(at, id);
+                return match engine.journal().find_origin(Edge::World, &origin).await {
+                    Ok(Some(receipt)) => verdict(&receipt),
+                    _ => self.not_offered(at, why),
+                };
+            }
         };
         let deed = Deed { at, id, actor, unit, target };
         let entry = self.inventory.target(target);
@@ -137,7 +140,7 @@ impl World {
         }
         match question {
             Question::Actions(actions) => match actions.into_iter().find(|action| action.label() == pick) {
-                None => not_offered("That was not offered: touch again."),
+                None => self.not_offered(at, "That was not offered: touch again."),
                 Some(action @ (Action::HardOff | Action::Reset)) => {
                     let question =
                         if entry.protected { Question::TypeLabel(action) } else { Question::Confirm(action) };
@@ -147,9 +150,18 @@ impl World {
             },
             Question::Confirm(action) if pick == action.label() => self.submit(engine, &deed, action).await,
             Question::TypeLabel(action) if pick == entry.label => self.submit(engine, &deed, action).await,
-            Question::TypeLabel(_) => not_offered("That is not its name, so nothing is done."),
-            Question::Confirm(_) => not_offered("That was not offered: touch again."),
+            Question::TypeLabel(_) => self.not_offered(at, "That is not its name, so nothing is done."),
+            Question::Confirm(_) => self.not_offered(at, "That was not offered: touch again."),
         }
+    }
+
+    /// An answer to a question that was not put like that: a script that is wrong, or somebody who tries.
+    fn not_offered(&self, at: usize, why: &'static str) -> AnswerVerdict {
+        self.counters.reason(RefusalCode::NotOffered.token());
+        if let Some(audit) = self.audit.get() {
+            audit.note(RefusalCode::NotOffered.token(), self.inventory.objects()[at].id.as_str(), why);
+        }
+        not_offered(why)
     }
 
     async fn submit(&self, engine: &Arc<Engine>, deed: &Deed<'_>, action: Action) -> AnswerVerdict {

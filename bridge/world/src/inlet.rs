@@ -38,6 +38,10 @@ impl World {
     fn admit(&self, message: &[u8]) -> Result<(usize, Admitted), Fault> {
         let unverified = Unverified::parse(message)?;
         let header = unverified.header;
+        // One of our own, sent back: its MAC would hold, and a signed word about it could be passed on.
+        if header.dir != Dir::Up {
+            return Err(Fault::Malformed);
+        }
         let now = UnixMs::now();
         let at = self.inventory.find_object(header.object).ok_or(Fault::UnknownObject)? as usize;
         if !self.keys.knows(header.object) {

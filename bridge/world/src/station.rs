@@ -180,14 +180,25 @@ impl Station {
         }
         self.menus.push(menu);
     }
-    /// The open menu of that id, offered to `who`, answered by nobody or by this same event.
-    pub(crate) fn menu(&mut self, id: &str, who: &str, event: &EventId, now: UnixMs) -> Option<&mut Menu> {
-        self.menus.iter_mut().find(|menu| {
-            menu.id == id
-                && menu.who == who
-                && now < menu.until
-                && menu.answered_by.as_ref().is_none_or(|answered| answered == event)
-        })
+    /// The open menu of that id, offered to `who`, answered by nobody or by this same event. Otherwise why
+    /// not, in words for whoever chose.
+    pub(crate) fn menu(
+        &mut self,
+        id: &str,
+        who: &str,
+        event: &EventId,
+        now: UnixMs,
+    ) -> Result<&mut Menu, &'static str> {
+        match self.menus.iter_mut().find(|menu| menu.id == id) {
+            Some(menu) if menu.who != who => {
+                Err("That menu was offered to somebody else: touch it yourself.")
+            }
+            Some(menu) if menu.answered_by.as_ref().is_some_and(|answered| answered != event) => {
+                Err("That menu was answered already: touch again.")
+            }
+            Some(menu) if now < menu.until => Ok(menu),
+            _ => Err("That menu is over: touch again."),
+        }
     }
 
     pub(crate) fn tell(&mut self, tell: Tell) {
