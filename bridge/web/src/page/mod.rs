@@ -10,6 +10,8 @@ mod hub;
 mod inventory_scene;
 mod routes;
 pub mod scene;
+#[cfg(test)]
+mod tests;
 
 pub use inventory_scene::InventoryScene;
 pub use routes::{PageParts, page_routes};

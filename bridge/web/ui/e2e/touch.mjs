@@ -57,6 +57,7 @@ try {
   await start.waitFor();
   const asked = Date.now();
   await picture("2-menu");
+  const chosen = Date.now();
   await start.click();
   await page.waitForFunction((key) => window.primrack.look(key)?.power === "on", key);
   const on = Date.now();
@@ -75,7 +76,7 @@ try {
   if (elsewhere.length > 0) throw new Error(`the page asked elsewhere: ${elsewhere.join(", ")}`);
   if (errors.length > 0) throw new Error(`the page failed: ${errors.join("; ")}`);
   console.log(
-    JSON.stringify({ unit: key, before, after, menu_ms: asked - started, on_ms: on - asked }, undefined, 1),
+    JSON.stringify({ unit: key, before, after, menu_ms: asked - started, on_ms: on - chosen }, undefined, 1),
   );
 } catch (error) {
   console.error(String(error?.message ?? error));
