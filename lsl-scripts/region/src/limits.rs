@@ -203,7 +203,9 @@ mod tests {
         let owner = Uuid::from_u128(7000);
         let granted = (0..100).filter(|o| t.take(Uuid::from_u128(*o), owner, 0)).count();
         assert_eq!(granted, 5);
-        let granted = (0..1000).filter(|o| t.take(Uuid::from_u128(1000 + u128::from(*o)), owner, S + o * S / 1000)).count();
+        let granted = (0..1000)
+            .filter(|o| t.take(Uuid::from_u128(1000 + u128::from(*o)), owner, S + o * S / 1000))
+            .count();
         assert!((25..=31).contains(&granted), "{granted} in a second");
     }
 }

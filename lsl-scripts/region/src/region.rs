@@ -137,7 +137,10 @@ impl Region {
         let mut world = World::new(settings, outside);
         world.build(room)?;
         tasks.spawn(server::serve(listener, requests, profile.is_opensim(), stop.clone(), tasks.clone()));
-        tasks.spawn(Task { world, receiver, incoming, advancing: None, settling: Vec::new(), told: Instant::now() }.run(stop.clone()));
+        tasks.spawn(
+            Task { world, receiver, incoming, advancing: None, settling: Vec::new(), told: Instant::now() }
+                .run(stop.clone()),
+        );
         Ok(Self { inputs, events, address, profile, end: Arc::new(End { stop, tasks }) })
     }
 
@@ -160,7 +163,10 @@ impl Region {
         self.events.subscribe()
     }
 
-    async fn with<R: Send + 'static>(&self, f: impl FnOnce(&mut World) -> R + Send + 'static) -> Result<R, Gone> {
+    async fn with<R: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut World) -> R + Send + 'static,
+    ) -> Result<R, Gone> {
         let (tx, rx) = oneshot::channel();
         let job = move |world: &mut World| {
             // The asker went away: nobody misses it.
@@ -251,7 +257,12 @@ impl Region {
     /// # Errors
     ///
     /// [`Gone`].
-    pub async fn enter(&self, key: AvatarKey, name: impl Into<String>, position: [f64; 3]) -> Result<(), Gone> {
+    pub async fn enter(
+        &self,
+        key: AvatarKey,
+        name: impl Into<String>,
+        position: [f64; 3],
+    ) -> Result<(), Gone> {
         let name = name.into();
         self.with(move |w| w.enter(key, &name, position)).await
     }
@@ -319,7 +330,11 @@ impl Region {
     /// # Errors
     ///
     /// [`Gone`]; inside, the [`Refusal`].
-    pub async fn reset_script(&self, prim: PrimId, script: impl Into<String>) -> Result<Result<(), Refusal>, Gone> {
+    pub async fn reset_script(
+        &self,
+        prim: PrimId,
+        script: impl Into<String>,
+    ) -> Result<Result<(), Refusal>, Gone> {
         let script = script.into();
         self.with(move |w| w.reset_named(prim, &script)).await
     }
@@ -329,7 +344,11 @@ impl Region {
     /// # Errors
     ///
     /// [`Gone`]; inside, the [`Refusal`].
-    pub async fn change_owner(&self, object: ObjectId, owner: AvatarKey) -> Result<Result<(), Refusal>, Gone> {
+    pub async fn change_owner(
+        &self,
+        object: ObjectId,
+        owner: AvatarKey,
+    ) -> Result<Result<(), Refusal>, Gone> {
         self.with(move |w| w.change_owner(object, owner)).await
     }
 
@@ -338,7 +357,11 @@ impl Region {
     /// # Errors
     ///
     /// [`Gone`]; inside, the [`Refusal`].
-    pub async fn teleport_object(&self, object: ObjectId, position: [f64; 3]) -> Result<Result<(), Refusal>, Gone> {
+    pub async fn teleport_object(
+        &self,
+        object: ObjectId,
+        position: [f64; 3],
+    ) -> Result<Result<(), Refusal>, Gone> {
         self.with(move |w| w.teleport(object, position)).await
     }
 

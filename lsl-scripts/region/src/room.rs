@@ -246,7 +246,8 @@ impl RackPlan {
             contains: Vec::new(),
         };
         let [x, y, z] = self.position;
-        let mut root = prim(self.id.clone(), [x, y, z + height / 2.0], [0.4, 0.9, height], [0.12, 0.13, 0.15]);
+        let mut root =
+            prim(self.id.clone(), [x, y, z + height / 2.0], [0.4, 0.9, height], [0.12, 0.13, 0.15]);
         root.turned = self.turned;
         root.scripts = vec![ScriptPlan { script: self.script.clone(), name: None }];
         root.notecards.clone_from(&self.notecards);
@@ -273,8 +274,7 @@ mod tests {
 
     #[test]
     fn a_rack_has_its_units_from_the_top_within_the_frame() {
-        let text =
-            "[[rack]]\nid='r'\nposition=[1.0,2.0,20.0]\nunits=3\nscript='s'\n";
+        let text = "[[rack]]\nid='r'\nposition=[1.0,2.0,20.0]\nunits=3\nscript='s'\n";
         let o = Room::from_toml(text).unwrap().rack[0].object();
         assert_eq!(o.prim.len(), 4);
         assert_eq!(o.prim[1].name, "unit 1");

@@ -118,7 +118,9 @@ impl<'a> Rules<'a> {
         match v {
             Value::Str(s) | Value::Key(s) => Ok(s.to_string()),
             // YEngine takes what can be written as text.
-            Value::Integer(_) | Value::Float(_) if self.profile.is_opensim() => Ok(v.text(self.profile).to_string()),
+            Value::Integer(_) | Value::Float(_) if self.profile.is_opensim() => {
+                Ok(v.text(self.profile).to_string())
+            }
             _ => Err(self.wrong("a string")),
         }
     }

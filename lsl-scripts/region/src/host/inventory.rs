@@ -30,7 +30,10 @@ pub(super) const TABLE: &[(&str, HostFn)] = &[
     }),
     ("llGetInventoryType", |c, a| int(c.item(a.text(0)?)?.map_or(-1, |i| i.content.kind()))),
     ("llGetInventoryKey", |c, a| {
-        give(c.item(a.text(0)?)?.map_or_else(|| Value::key(NULL_KEY), |i| Value::key(i.content.asset().to_string())))
+        give(
+            c.item(a.text(0)?)?
+                .map_or_else(|| Value::key(NULL_KEY), |i| Value::key(i.content.asset().to_string())),
+        )
     }),
     ("osGetInventoryItemKey", |c, a| {
         give(c.item(a.text(0)?)?.map_or_else(|| Value::key(NULL_KEY), |i| Value::key(i.key.to_string())))
@@ -39,7 +42,11 @@ pub(super) const TABLE: &[(&str, HostFn)] = &[
     ("llGetInventoryPermMask", |c, a| int(if c.item(a.text(0)?)?.is_some() { 0x7fff_ffff } else { 0 })),
     ("llGetInventoryCreator", |c, a| {
         let creator = c.object()?.creator;
-        give(Value::key(if c.item(a.text(0)?)?.is_some() { creator.to_string() } else { NULL_KEY.to_owned() }))
+        give(Value::key(if c.item(a.text(0)?)?.is_some() {
+            creator.to_string()
+        } else {
+            NULL_KEY.to_owned()
+        }))
     }),
     ("llGetInventoryDesc", |_, _| give(Value::str(""))),
     ("llRemoveInventory", remove),
@@ -64,7 +71,9 @@ pub(super) const TABLE: &[(&str, HostFn)] = &[
     ("osGetNotecardLine", |c, a| {
         let most = c.world.limits.notecard_line;
         let text = c.notecard(a.text(0)?)?;
-        give(Value::str(text.as_deref().map_or("ERROR!", |t| line(t, a.int(1).unwrap_or(-1), most).unwrap_or(EOF))))
+        give(Value::str(
+            text.as_deref().map_or("ERROR!", |t| line(t, a.int(1).unwrap_or(-1), most).unwrap_or(EOF)),
+        ))
     }),
     ("osGetNumberOfNotecardLines", |c, a| {
         let text = c.notecard(a.text(0)?)?;
@@ -143,7 +152,8 @@ impl Caller<'_> {
                 key: None,
             },
         );
-        let key = self.world.objects.get(&object).and_then(|o| o.prims.first()).and_then(|r| self.world.prim(*r));
+        let key =
+            self.world.objects.get(&object).and_then(|o| o.prims.first()).and_then(|r| self.world.prim(*r));
         let key = key.map_or_else(|| Value::key(NULL_KEY), |p| Value::Key(p.key_text.clone()));
         for id in self.world.scripts_in(self.prim) {
             self.world.send(id, "object_rez", vec![key.clone()]);

@@ -40,8 +40,9 @@ pub(crate) struct Caller<'a> {
 /// By [`Function::id`].
 static FUNCTIONS: LazyLock<Vec<Option<HostFn>>> = LazyLock::new(|| {
     let mut all = vec![None; tables::functions().len()];
-    for (name, f) in
-        [comm::TABLE, http::TABLE, inventory::TABLE, params::TABLE, script::TABLE, thing::TABLE].into_iter().flatten()
+    for (name, f) in [comm::TABLE, http::TABLE, inventory::TABLE, params::TABLE, script::TABLE, thing::TABLE]
+        .into_iter()
+        .flatten()
     {
         for known in tables::functions_named(name) {
             if let Some(slot) = all.get_mut(usize::from(known.id)) {
@@ -121,7 +122,8 @@ impl Host for Caller<'_> {
     }
 
     fn linkset_data(&mut self) -> &mut LinksetData {
-        match self.world.prims.get(&self.prim).map(|p| p.object).and_then(|o| self.world.objects.get_mut(&o)) {
+        match self.world.prims.get(&self.prim).map(|p| p.object).and_then(|o| self.world.objects.get_mut(&o))
+        {
             Some(o) => &mut o.data,
             None => &mut self.nothing,
         }
@@ -154,7 +156,10 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for (name, _) in all.into_iter().flatten() {
             assert!(tables::functions_named(name).next().is_some(), "{name} is in no grid's table");
-            assert!(primrack_lsl::library::resolve(name, Profile::OpenSimMaster).is_none(), "{name} is the library's");
+            assert!(
+                primrack_lsl::library::resolve(name, Profile::OpenSimMaster).is_none(),
+                "{name} is the library's"
+            );
             assert!(seen.insert(*name), "{name} is there twice");
         }
     }

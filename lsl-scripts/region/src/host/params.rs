@@ -19,7 +19,12 @@ pub(super) const TABLE: &[(&str, HostFn)] = &[
     ("llGetLinkPrimitiveParams", |c, a| c.get_rules(a.int(0)?, a.list(1)?)),
     ("osGetLinkPrimitiveParams", |c, a| c.get_rules(a.int(0)?, a.list(1)?)),
     ("llSetText", |c, a| {
-        let rules = [Value::Integer(rule::TEXT), Value::str(a.text(0)?), Value::Vector(a.vector(1)?), Value::Float(a.float(2)?)];
+        let rules = [
+            Value::Integer(rule::TEXT),
+            Value::str(a.text(0)?),
+            Value::Vector(a.vector(1)?),
+            Value::Float(a.float(2)?),
+        ];
         c.set_rules(-4, &rules)
     }),
     ("llSetColor", |c, a| c.paint(-4, a.int(1)?, Some(a.vector(0)?), None)),
@@ -32,7 +37,9 @@ pub(super) const TABLE: &[(&str, HostFn)] = &[
         let colour = match usize::try_from(a.int(0)?) {
             Ok(side) => p.faces.get(side).colour,
             // All sides: their average.
-            Err(_) => scale((0..n).fold([0.0; 3], |sum, i| add(sum, p.faces.get(i).colour)), 1.0 / as_float(n)),
+            Err(_) => {
+                scale((0..n).fold([0.0; 3], |sum, i| add(sum, p.faces.get(i).colour)), 1.0 / as_float(n))
+            }
         };
         give(Value::Vector(colour))
     }),
@@ -53,7 +60,13 @@ pub(super) const TABLE: &[(&str, HostFn)] = &[
     }),
     ("llGetNumberOfSides", |c, _| super::count(c.here()?.shape.sides())),
     ("llGetLinkNumberOfSides", |c, a| {
-        let n = c.world.linked(c.prim, a.int(0)?).iter().filter_map(|p| c.world.prim(*p)).map(|p| p.shape.sides()).sum();
+        let n = c
+            .world
+            .linked(c.prim, a.int(0)?)
+            .iter()
+            .filter_map(|p| c.world.prim(*p))
+            .map(|p| p.shape.sides())
+            .sum();
         super::count(n)
     }),
     ("llGetPos", |c, _| give(Value::Vector(c.world.place_of(c.prim).0))),
@@ -84,9 +97,13 @@ pub(super) const TABLE: &[(&str, HostFn)] = &[
         super::yes(false)
     }),
     ("llSetRot", |c, a| c.set_rules(-4, &[Value::Integer(rule::ROTATION), Value::Rotation(a.rotation(0)?)])),
-    ("llSetLocalRot", |c, a| c.set_rules(-4, &[Value::Integer(rule::ROT_LOCAL), Value::Rotation(a.rotation(0)?)])),
+    ("llSetLocalRot", |c, a| {
+        c.set_rules(-4, &[Value::Integer(rule::ROT_LOCAL), Value::Rotation(a.rotation(0)?)])
+    }),
     ("llSetScale", |c, a| c.set_rules(-4, &[Value::Integer(rule::SIZE), Value::Vector(a.vector(0)?)])),
-    ("llSetClickAction", |c, a| c.set_rules(-4, &[Value::Integer(rule::CLICK_ACTION), Value::Integer(a.int(0)?)])),
+    ("llSetClickAction", |c, a| {
+        c.set_rules(-4, &[Value::Integer(rule::CLICK_ACTION), Value::Integer(a.int(0)?)])
+    }),
 ];
 
 /// Values of `PRIM_…`.
@@ -132,10 +149,22 @@ fn unknown(rule: i32) -> RuntimeError {
         .find(|k| {
             k.value == Value::Integer(rule)
                 && k.name.starts_with("PRIM_")
-                && !["PRIM_TYPE_", "PRIM_HOLE_", "PRIM_MATERIAL_", "PRIM_BUMP_", "PRIM_MEDIA_", "PRIM_SHINY_", "PRIM_ALPHA_MODE_",
-                    "PRIM_SCULPT_", "PRIM_PHYSICS_", "PRIM_GLTF_ALPHA", "PRIM_REFLECTION_PROBE_", "PRIM_TEXGEN_"]
-                    .iter()
-                    .any(|p| k.name.starts_with(p))
+                && ![
+                    "PRIM_TYPE_",
+                    "PRIM_HOLE_",
+                    "PRIM_MATERIAL_",
+                    "PRIM_BUMP_",
+                    "PRIM_MEDIA_",
+                    "PRIM_SHINY_",
+                    "PRIM_ALPHA_MODE_",
+                    "PRIM_SCULPT_",
+                    "PRIM_PHYSICS_",
+                    "PRIM_GLTF_ALPHA",
+                    "PRIM_REFLECTION_PROBE_",
+                    "PRIM_TEXGEN_",
+                ]
+                .iter()
+                .any(|p| k.name.starts_with(p))
         })
         .map_or_else(|| format!("the rule {rule}"), |k| k.name.to_owned());
     RuntimeError::new(ErrorKind::Unsupported, format!("{name} is not available in this region"))
@@ -189,7 +218,10 @@ impl Caller<'_> {
         let mut targets = self.world.linked(self.prim, link);
         while let Some(what) = rules.take() {
             let Value::Integer(what) = what else {
-                return Err(RuntimeError::new(ErrorKind::Argument, "a rule of the list has to be an integer"));
+                return Err(RuntimeError::new(
+                    ErrorKind::Argument,
+                    "a rule of the list has to be an integer",
+                ));
             };
             if *what == rule::LINK_TARGET {
                 targets = self.world.linked(self.prim, rules.int()?);
@@ -214,7 +246,8 @@ impl Caller<'_> {
         let root = self.world.root_of(id).filter(|r| *r != id);
         let Some(mut prim) = self.world.prims.remove(&id) else { return Ok(()) };
         let result = apply(self.world, &mut prim, root, what, rules);
-        let moved = root.is_none() && matches!(what, rule::POSITION | rule::ROTATION | rule::POS_LOCAL | rule::ROT_LOCAL);
+        let moved = root.is_none()
+            && matches!(what, rule::POSITION | rule::ROTATION | rule::POS_LOCAL | rule::ROT_LOCAL);
         self.world.prims.insert(id, prim);
         let done = result?;
         if let Some(mask) = done {
@@ -235,7 +268,10 @@ impl Caller<'_> {
         let mut out = Vec::new();
         while let Some(what) = rules.take() {
             let Value::Integer(what) = what else {
-                return Err(RuntimeError::new(ErrorKind::Argument, "a rule of the list has to be an integer"));
+                return Err(RuntimeError::new(
+                    ErrorKind::Argument,
+                    "a rule of the list has to be an integer",
+                ));
             };
             if *what == rule::LINK_TARGET {
                 targets = self.world.linked(self.prim, rules.int()?);
@@ -263,7 +299,13 @@ const fn takes_face(what: i32) -> bool {
 }
 
 /// Applies one rule. Gives what `changed` says about it, or `None` when all was so before. `root` is missing for a root.
-fn apply(world: &World, p: &mut Prim, root: Option<PrimId>, what: i32, rules: &mut Rules<'_>) -> Result<Option<i32>, RuntimeError> {
+fn apply(
+    world: &World,
+    p: &mut Prim,
+    root: Option<PrimId>,
+    what: i32,
+    rules: &mut Rules<'_>,
+) -> Result<Option<i32>, RuntimeError> {
     let faces = |p: &mut Prim, face: i32, mask: i32, with: &dyn Fn(&mut Face)| {
         side(face).and_then(|s| p.faces.change(s, with).then_some(mask))
     };
@@ -348,7 +390,8 @@ fn apply(world: &World, p: &mut Prim, root: Option<PrimId>, what: i32, rules: &m
             let words = rules.text()?;
             let (colour, alpha) = (rules.vector()?.map(bound), bound(rules.float()?));
             let words: Text = clip(&words, world.limits.text).into();
-            let same = p.text.words == words && p.text.colour == colour && p.text.alpha.to_bits() == alpha.to_bits();
+            let same =
+                p.text.words == words && p.text.colour == colour && p.text.alpha.to_bits() == alpha.to_bits();
             p.text = crate::prim::Hover { words, colour, alpha };
             (!same).then_some(0)
         }
@@ -434,7 +477,13 @@ fn cut(v: Vector, least: f64) -> Vector {
     [begin, v[1].clamp(begin + least, 1.0), 0.0]
 }
 
-fn read(world: &World, id: PrimId, what: i32, rules: &mut Rules<'_>, out: &mut Vec<Value>) -> Result<(), RuntimeError> {
+fn read(
+    world: &World,
+    id: PrimId,
+    what: i32,
+    rules: &mut Rules<'_>,
+    out: &mut Vec<Value>,
+) -> Result<(), RuntimeError> {
     let Some(p) = world.prim(id) else { return Ok(()) };
     let mut faces = |with: &dyn Fn(&Face, &mut Vec<Value>)| -> Result<(), RuntimeError> {
         let n = rules.int()?;
@@ -474,7 +523,11 @@ fn read(world: &World, id: PrimId, what: i32, rules: &mut Rules<'_>, out: &mut V
         rule::TYPE => read_shape(&p.shape, out),
         rule::SLICE => out.push(Value::Vector(p.shape.dimple)),
         rule::TEXT => {
-            out.extend([Value::Str(p.text.words.clone()), Value::Vector(p.text.colour), Value::Float(p.text.alpha)]);
+            out.extend([
+                Value::Str(p.text.words.clone()),
+                Value::Vector(p.text.colour),
+                Value::Float(p.text.alpha),
+            ]);
         }
         rule::CLICK_ACTION => out.push(Value::Integer(p.click_action)),
         rule::MATERIAL => out.push(Value::Integer(p.material)),
@@ -492,9 +545,16 @@ fn read_shape(s: &Shape, out: &mut Vec<Value>) {
         out.extend([Value::str(map.to_string()), Value::Integer(kind)]);
         return;
     }
-    out.extend([Value::Integer(s.hole), Value::Vector(s.cut), Value::Float(s.hollow), Value::Vector(s.twist)]);
+    out.extend([
+        Value::Integer(s.hole),
+        Value::Vector(s.cut),
+        Value::Float(s.hollow),
+        Value::Vector(s.twist),
+    ]);
     match s.kind {
-        kind::BOX | kind::CYLINDER | kind::PRISM => out.extend([Value::Vector(s.top), Value::Vector(s.shear)]),
+        kind::BOX | kind::CYLINDER | kind::PRISM => {
+            out.extend([Value::Vector(s.top), Value::Vector(s.shear)]);
+        }
         kind::SPHERE => out.push(Value::Vector(s.dimple)),
         _ => out.extend([
             Value::Vector(s.round.hole_size),
@@ -507,4 +567,3 @@ fn read_shape(s: &Shape, out: &mut Vec<Value>) {
         ]),
     }
 }
-

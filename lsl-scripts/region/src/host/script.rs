@@ -36,7 +36,8 @@ pub(super) const TABLE: &[(&str, HostFn)] = &[
     }),
     ("llGetScriptState", |c, a| {
         let state = c.world.script_named(c.prim, a.text(0)?).ok().and_then(|id| c.world.scripts.get(&id));
-        int(state.map_or(0, |s| i32::from(s.running && s.script.as_ref().is_none_or(|s| s.error().is_none()))))
+        int(state
+            .map_or(0, |s| i32::from(s.running && s.script.as_ref().is_none_or(|s| s.error().is_none()))))
     }),
     ("llSetScriptState", set_state),
     ("llDie", |c, _| {
@@ -78,7 +79,8 @@ impl Caller<'_> {
             Ok(id) if id != self.me => Ok(Some(id)),
             Ok(_) => Ok(None),
             Err(_) => {
-                self.world.complain(self.me, &format!("there is no script {:?}", crate::inventory::clip(name, 64)));
+                self.world
+                    .complain(self.me, &format!("there is no script {:?}", crate::inventory::clip(name, 64)));
                 Ok(None)
             }
         }

@@ -6,8 +6,8 @@ use super::{Answer, Caller, HostFn, count, give, int, void};
 use crate::ids::{PrimId, fresh_key};
 use crate::inventory::clip;
 use crate::world::Thing;
-use primrack_lsl::value::NULL_KEY;
 use primrack_lsl::Value;
+use primrack_lsl::value::NULL_KEY;
 use uuid::Uuid;
 
 pub(super) const TABLE: &[(&str, HostFn)] = &[
@@ -36,11 +36,17 @@ pub(super) const TABLE: &[(&str, HostFn)] = &[
     }),
     ("llGetLinkName", |c, a| {
         let p = c.linked_one(a.int(0)?);
-        give(p.and_then(|p| c.world.prim(p)).map_or_else(|| Value::str(NULL_KEY), |p| Value::Str(p.name.clone())))
+        give(
+            p.and_then(|p| c.world.prim(p))
+                .map_or_else(|| Value::str(NULL_KEY), |p| Value::Str(p.name.clone())),
+        )
     }),
     ("llGetLinkKey", |c, a| {
         let p = c.linked_one(a.int(0)?);
-        give(p.and_then(|p| c.world.prim(p)).map_or_else(|| Value::key(NULL_KEY), |p| Value::Key(p.key_text.clone())))
+        give(
+            p.and_then(|p| c.world.prim(p))
+                .map_or_else(|| Value::key(NULL_KEY), |p| Value::Key(p.key_text.clone())),
+        )
     }),
     ("llGetObjectLinkKey", |c, a| {
         let n = usize::try_from(a.int(1)?.max(1) - 1).unwrap_or(0);
@@ -48,7 +54,10 @@ pub(super) const TABLE: &[(&str, HostFn)] = &[
             Some(Thing::Prim(p)) => c.world.object_of(p).and_then(|o| o.prims.get(n)),
             _ => None,
         };
-        give(of.and_then(|p| c.world.prim(*p)).map_or_else(|| Value::key(NULL_KEY), |p| Value::Key(p.key_text.clone())))
+        give(
+            of.and_then(|p| c.world.prim(*p))
+                .map_or_else(|| Value::key(NULL_KEY), |p| Value::Key(p.key_text.clone())),
+        )
     }),
     ("llGetLinkNumber", |c, _| int(c.world.link_of(c.prim))),
     ("llGetNumberOfPrims", |c, _| count(c.object()?.prims.len())),
@@ -58,7 +67,8 @@ pub(super) const TABLE: &[(&str, HostFn)] = &[
     }),
     ("osGetLinkNumber", |c, a| {
         let name = a.text(0)?;
-        let at = c.object()?.prims.iter().find(|p| c.world.prim(**p).is_some_and(|p| &*p.name == name)).copied();
+        let at =
+            c.object()?.prims.iter().find(|p| c.world.prim(**p).is_some_and(|p| &*p.name == name)).copied();
         int(at.map_or(-1, |p| c.world.link_of(p)))
     }),
     ("llGetObjectDetails", details),
@@ -71,7 +81,11 @@ pub(super) const TABLE: &[(&str, HostFn)] = &[
     }),
     ("llGetDisplayName", |c, a| {
         let of = a.key(0)?;
-        give(Value::str(if is_avatar(c, of) { c.world.name_of(of).unwrap_or_default() } else { String::new() }))
+        give(Value::str(if is_avatar(c, of) {
+            c.world.name_of(of).unwrap_or_default()
+        } else {
+            String::new()
+        }))
     }),
     ("llRequestUsername", |c, a| c.agent_answer(a, |n| n.to_lowercase().replace(' ', "."))),
     ("llRequestDisplayName", |c, a| c.agent_answer(a, str::to_owned)),
@@ -106,7 +120,8 @@ pub(super) const TABLE: &[(&str, HostFn)] = &[
     ("llGetEnv", environment),
     ("osGetGridName", |_, _| give(Value::str("primrack-region (simulated)"))),
     ("osGetSimulatorVersion", |c, _| {
-        let v = format!("primrack-region {} (simulated) as {}", env!("CARGO_PKG_VERSION"), c.profile().title());
+        let v =
+            format!("primrack-region {} (simulated) as {}", env!("CARGO_PKG_VERSION"), c.profile().title());
         give(Value::str(v))
     }),
     ("osGetScriptEngineName", |_, _| give(Value::str("YEngine"))),
@@ -212,12 +227,19 @@ fn detail(c: &Caller<'_>, of: Uuid, thing: Thing, what: i32) -> Value {
         7 | 27 => Value::key(NULL_KEY),
         8 => object.map_or_else(|| Value::key(NULL_KEY), |o| key(o.creator)),
         9 => {
-            let n = scripts().iter().filter(|s| w.scripts.get(s).is_some_and(|s| s.running && s.script.is_some())).count();
+            let n = scripts()
+                .iter()
+                .filter(|s| w.scripts.get(s).is_some_and(|s| s.running && s.script.is_some()))
+                .count();
             Value::Integer(i32::try_from(n).unwrap_or(i32::MAX))
         }
         10 => Value::Integer(i32::try_from(scripts().len()).unwrap_or(i32::MAX)),
         11 => {
-            let n: usize = scripts().iter().filter_map(|s| w.scripts.get(s)?.script.as_ref()).map(|s| s.memory_limit()).sum();
+            let n: usize = scripts()
+                .iter()
+                .filter_map(|s| w.scripts.get(s)?.script.as_ref())
+                .map(|s| s.memory_limit())
+                .sum();
             Value::Integer(i32::try_from(n).unwrap_or(i32::MAX))
         }
         13 | 30 => Value::Integer(object.map_or(0, |o| i32::try_from(o.prims.len()).unwrap_or(i32::MAX))),
@@ -228,7 +250,8 @@ fn detail(c: &Caller<'_>, of: Uuid, thing: Thing, what: i32) -> Value {
         19..=23 | 34 => Value::Integer(0),
         28 => Value::Integer(prim.and_then(|p| w.prim(p)).map_or(0, |p| p.click_action)),
         31 => {
-            let n: usize = object.map_or(0, |o| o.prims.iter().filter_map(|p| w.prim(*p)).map(|p| p.inventory.len()).sum());
+            let n: usize = object
+                .map_or(0, |o| o.prims.iter().filter_map(|p| w.prim(*p)).map(|p| p.inventory.len()).sum());
             Value::Integer(i32::try_from(n).unwrap_or(i32::MAX))
         }
         32 => object.map_or_else(|| Value::key(NULL_KEY), |o| key(o.rezzer)),

@@ -70,7 +70,8 @@ async fn attempt(call: Call, outbound: &Outbound) -> Result<Reply, String> {
     let Some(address) = found.first() else {
         return Err(format!("{host}:{port} may not be called from this region"));
     };
-    let stream = TcpStream::connect(address).await.map_err(|e| format!("no connection to {host}:{port}: {e}"))?;
+    let stream =
+        TcpStream::connect(address).await.map_err(|e| format!("no connection to {host}:{port}: {e}"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|e| format!("no connection to {host}:{port}: {e}"))?;
@@ -84,7 +85,8 @@ async fn attempt(call: Call, outbound: &Outbound) -> Result<Reply, String> {
     }
     let request = request.body(Full::new(body)).map_err(|e| format!("the request is malformed: {e}"))?;
     let exchange = async {
-        let response = sender.send_request(request).await.map_err(|e| format!("no answer from {host}:{port}: {e}"))?;
+        let response =
+            sender.send_request(request).await.map_err(|e| format!("no answer from {host}:{port}: {e}"))?;
         let status = response.status().as_u16();
         let kind = response
             .headers()
@@ -93,7 +95,11 @@ async fn attempt(call: Call, outbound: &Outbound) -> Result<Reply, String> {
             .unwrap_or("text/plain")
             .to_owned();
         if text_only && !is_text(&kind) {
-            return Ok(Reply { status: 415, body: "Unsupported or unknown Content-Type".to_owned(), bytes: 0 });
+            return Ok(Reply {
+                status: 415,
+                body: "Unsupported or unknown Content-Type".to_owned(),
+                bytes: 0,
+            });
         }
         let mut kept = BytesMut::new();
         let mut body = response.into_body();

@@ -78,7 +78,12 @@ pub(crate) async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, from: SocketAddr, requests: mpsc::Sender<Incoming>, refuse_chunked: bool) {
+async fn connection(
+    stream: TcpStream,
+    from: SocketAddr,
+    requests: mpsc::Sender<Incoming>,
+    refuse_chunked: bool,
+) {
     if let Err(e) = stream.set_nodelay(true) {
         tracing::debug!(error = %e, "no TCP_NODELAY");
     }

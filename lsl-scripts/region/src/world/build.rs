@@ -79,13 +79,23 @@ impl World {
     fn template(&mut self, room: &Room, plan: &ObjectPlan, owner: Uuid) -> Result<Template, RoomError> {
         let name = plan.prim.first().map_or_else(String::new, |p| p.name.clone());
         if plan.prim.is_empty() || plan.prim.len() > PRIMS {
-            return Err(RoomError::Count { object: name, what: "prims", count: plan.prim.len(), most: PRIMS });
+            return Err(RoomError::Count {
+                object: name,
+                what: "prims",
+                count: plan.prim.len(),
+                most: PRIMS,
+            });
         }
         let prims = plan.prim.iter().map(|p| self.template_prim(room, p, owner)).collect::<Result<_, _>>()?;
         Ok(Template { name, creator: owner, prims, data: LinksetData::default() })
     }
 
-    fn template_prim(&mut self, room: &Room, plan: &PrimPlan, owner: Uuid) -> Result<TemplatePrim, RoomError> {
+    fn template_prim(
+        &mut self,
+        room: &Room,
+        plan: &PrimPlan,
+        owner: Uuid,
+    ) -> Result<TemplatePrim, RoomError> {
         let range = |what, ok: bool| {
             if ok { Ok(()) } else { Err(RoomError::Range { object: plan.name.clone(), what }) }
         };
@@ -161,7 +171,9 @@ impl World {
             for s in &t.scripts {
                 let script = ScriptId(self.next_script);
                 self.next_script += 1;
-                if let Some(Item { content: Content::Script { id, .. }, .. }) = prim.inventory.get_mut(&s.item) {
+                if let Some(Item { content: Content::Script { id, .. }, .. }) =
+                    prim.inventory.get_mut(&s.item)
+                {
                     *id = script;
                 }
                 let mut slot = Slot::new(id, &s.item, s.what.clone(), script, self.clock.now());
@@ -220,7 +232,11 @@ impl World {
                 if let Content::Script { id, .. } = item.content
                     && let Some(slot) = self.scripts.get(&id)
                 {
-                    scripts.push(TemplateScript { item: name.clone(), running: slot.running, what: slot.what.clone() });
+                    scripts.push(TemplateScript {
+                        item: name.clone(),
+                        running: slot.running,
+                        what: slot.what.clone(),
+                    });
                 }
             }
             prims.push(TemplatePrim { prim: prim.clone(), scripts });

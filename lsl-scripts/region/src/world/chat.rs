@@ -40,7 +40,8 @@ const DIALOGS_EACH: usize = 16;
 
 impl World {
     pub(crate) fn speaker(&self, prim: PrimId) -> Speaker {
-        let (key, name) = self.prim(prim).map_or((Uuid::nil(), String::new()), |p| (p.key, p.name.to_string()));
+        let (key, name) =
+            self.prim(prim).map_or((Uuid::nil(), String::new()), |p| (p.key, p.name.to_string()));
         Speaker { key, name, position: self.place_of(prim).0, prim: Some(prim) }
     }
 
@@ -64,7 +65,8 @@ impl World {
             }));
         }
         let Some(all) = self.listens.get(&channel) else { return };
-        let heard: Vec<ScriptId> = all.iter().filter(|l| self.hears(l, from, text, reach)).map(|l| l.script).collect();
+        let heard: Vec<ScriptId> =
+            all.iter().filter(|l| self.hears(l, from, text, reach)).map(|l| l.script).collect();
         for id in heard {
             let args = vec![
                 Value::Integer(channel),
@@ -96,7 +98,14 @@ impl World {
     }
 
     /// Opens a listen; `None` when the script has too many.
-    pub(crate) fn listen(&mut self, script: ScriptId, channel: i32, name: &str, key: &str, words: &str) -> Option<i32> {
+    pub(crate) fn listen(
+        &mut self,
+        script: ScriptId,
+        channel: i32,
+        name: &str,
+        key: &str,
+        words: &str,
+    ) -> Option<i32> {
         let most = self.limits.listens;
         let key = Uuid::parse_str(key).ok().filter(|k| !k.is_nil());
         let all = self.listens.entry(channel).or_default();
@@ -110,7 +119,14 @@ impl World {
         slot.listens += 1;
         slot.last_handle = slot.last_handle.wrapping_add(1);
         let handle = slot.last_handle;
-        all.push(Listen { script, handle, name: name.to_owned(), key, words: words.to_owned(), active: true });
+        all.push(Listen {
+            script,
+            handle,
+            name: name.to_owned(),
+            key,
+            words: words.to_owned(),
+            active: true,
+        });
         Some(handle)
     }
 
@@ -146,12 +162,21 @@ impl World {
     }
 
     /// Puts a menu or, without buttons, a text box in front of an avatar. Nothing happens if it is not there.
-    pub(crate) fn open_dialog(&mut self, prim: PrimId, avatar: Uuid, text: &str, buttons: Vec<String>, text_box: bool, channel: i32) {
+    pub(crate) fn open_dialog(
+        &mut self,
+        prim: PrimId,
+        avatar: Uuid,
+        text: &str,
+        buttons: Vec<String>,
+        text_box: bool,
+        channel: i32,
+    ) {
         if !self.avatars.contains_key(&avatar) {
             return;
         }
         let Some(object) = self.prim(prim).map(|p| p.object) else { return };
-        let from = self.root_of(prim).and_then(|r| self.prim(r)).map_or_else(String::new, |p| p.name.to_string());
+        let from =
+            self.root_of(prim).and_then(|r| self.prim(r)).map_or_else(String::new, |p| p.name.to_string());
         let id = DialogId(self.next_dialog);
         self.next_dialog += 1;
         let dialog = Dialog { id, avatar, object, from, text: text.to_owned(), buttons, text_box };
@@ -174,7 +199,13 @@ impl World {
 
     /// Answers a menu with one of its buttons, or a text box with a line; `None` closes it unanswered, which no script
     /// sees.
-    pub(crate) fn answer_dialog(&mut self, avatar: AvatarKey, id: DialogId, answer: Option<&str>, text: bool) -> Result<(), Refusal> {
+    pub(crate) fn answer_dialog(
+        &mut self,
+        avatar: AvatarKey,
+        id: DialogId,
+        answer: Option<&str>,
+        text: bool,
+    ) -> Result<(), Refusal> {
         if !self.up {
             return Err(Refusal::Down);
         }

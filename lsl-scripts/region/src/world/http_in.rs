@@ -80,7 +80,8 @@ impl World {
 
     pub(crate) fn release_urls_of(&mut self, script: ScriptId) {
         self.urls.retain(|_, u| u.script != script);
-        let theirs: Vec<Uuid> = self.requests.iter().filter(|(_, p)| p.script == script).map(|(id, _)| *id).collect();
+        let theirs: Vec<Uuid> =
+            self.requests.iter().filter(|(_, p)| p.script == script).map(|(id, _)| *id).collect();
         for id in theirs {
             self.request_over(id);
         }
@@ -109,15 +110,17 @@ impl World {
         };
         let Incoming { method, path, query, headers, body, from, host, answer } = request;
         let Some(rest) = path.strip_prefix(prefix) else {
-            return reply(answer, 404, "this is a simulated region; there is nothing at this address".to_owned());
+            return reply(
+                answer,
+                404,
+                "this is a simulated region; there is nothing at this address".to_owned(),
+            );
         };
         let (token, info) = rest.find('/').map_or((rest, ""), |i| rest.split_at(i));
         let Some(url) = Uuid::parse_str(token).ok().and_then(|t| self.urls.get(&t)) else {
-            return if opensim {
-                reply(answer, 200, String::new())
-            } else {
-                reply(answer, 404, format!("cap not found: '{path}'"))
-            };
+            let (status, words) =
+                if opensim { (200, String::new()) } else { (404, format!("cap not found: '{path}'")) };
+            return reply(answer, status, words);
         };
         if self.requests.len() >= PENDING {
             return reply(answer, 503, "Service Unavailable".to_owned());
@@ -142,11 +145,8 @@ impl World {
         let body = String::from_utf8_lossy(&body[..sent.min(self.limits.in_body)]).into_owned();
         let id = fresh_key();
         let over = self.wake_in(self.limits.in_timeout, super::Wake::RequestOver(id));
-        let object = self
-            .scripts
-            .get(&script)
-            .and_then(|s| self.prim(s.prim))
-            .map_or(ObjectId(0), |p| p.object);
+        let object =
+            self.scripts.get(&script).and_then(|s| self.prim(s.prim)).map_or(ObjectId(0), |p| p.object);
         let pending = Pending {
             script,
             object,
@@ -181,7 +181,8 @@ impl World {
 
     /// `llHTTPResponse`. The second one for a request, or one by another script, is as nothing.
     pub(crate) fn respond(&mut self, script: ScriptId, id: &str, status: i32, body: &str) {
-        let Some(id) = Uuid::parse_str(id).ok().filter(|id| self.requests.get(id).is_some_and(|p| p.script == script))
+        let Some(id) =
+            Uuid::parse_str(id).ok().filter(|id| self.requests.get(id).is_some_and(|p| p.script == script))
         else {
             return;
         };

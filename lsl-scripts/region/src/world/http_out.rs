@@ -53,7 +53,13 @@ const CUSTOM_HEADERS: usize = 8;
 
 impl World {
     /// A script calls out. The value is the request's key, the null key when throttled, or "" when refused.
-    pub(crate) fn http_request(&mut self, script: ScriptId, url: &str, params: &[Value], body: &str) -> Value {
+    pub(crate) fn http_request(
+        &mut self,
+        script: ScriptId,
+        url: &str,
+        params: &[Value],
+        body: &str,
+    ) -> Value {
         let refused = || Value::key("");
         let Some(prim) = self.scripts.get(&script).map(|s| s.prim) else { return refused() };
         let wanted = match self.wanted(params) {
@@ -192,8 +198,12 @@ impl World {
         let key = Value::key(id.to_string());
         let body = Value::str(reply.body);
         for script in self.scripts_in(prim) {
-            let args =
-                vec![key.clone(), Value::Integer(i32::from(reply.status)), Value::list(Vec::new()), body.clone()];
+            let args = vec![
+                key.clone(),
+                Value::Integer(i32::from(reply.status)),
+                Value::list(Vec::new()),
+                body.clone(),
+            ];
             self.send(script, "http_response", args);
         }
     }
@@ -259,7 +269,9 @@ impl World {
         };
         let mut rest = params.iter();
         while let Some(flag) = rest.next() {
-            let Value::Integer(flag) = flag else { return Err("a parameter flag has to be an integer".to_owned()) };
+            let Value::Integer(flag) = flag else {
+                return Err("a parameter flag has to be an integer".to_owned());
+            };
             let most = if linden { 9 } else { 6 };
             if !(0..=most).contains(flag) {
                 return Err(format!("there is no parameter flag {flag}; this grid has 0 to {most}"));
@@ -278,7 +290,9 @@ impl World {
                 }
                 1 => w.mime = next()?.text(self.settings.profile).to_string(),
                 2 => {
-                    let Value::Integer(n) = next()? else { return Err("HTTP_BODY_MAXLENGTH is an integer".to_owned()) };
+                    let Value::Integer(n) = next()? else {
+                        return Err("HTTP_BODY_MAXLENGTH is an integer".to_owned());
+                    };
                     // Beyond the limit Second Life refuses and OpenSimulator takes the limit.
                     w.keep = usize::try_from(*n).unwrap_or(0).clamp(1, 16_384);
                 }
@@ -300,7 +314,10 @@ impl World {
                         return Err("a custom header is malformed".to_owned());
                     };
                     if name.as_str().starts_with("x-secondlife")
-                        || matches!(name.as_str(), "host" | "content-length" | "transfer-encoding" | "connection" | "content-type")
+                        || matches!(
+                            name.as_str(),
+                            "host" | "content-length" | "transfer-encoding" | "connection" | "content-type"
+                        )
                     {
                         return Err(format!("the header {name} cannot be set by a script"));
                     }
@@ -315,10 +332,17 @@ impl World {
     }
 
     /// The headers that grids add: hints about who calls, which anybody can forge.
-    fn grid_headers(&self, prim: crate::ids::PrimId, agent: &str, accept: Option<&str>, no_cache: bool) -> Vec<(HeaderName, HeaderValue)> {
+    fn grid_headers(
+        &self,
+        prim: crate::ids::PrimId,
+        agent: &str,
+        accept: Option<&str>,
+        no_cache: bool,
+    ) -> Vec<(HeaderName, HeaderValue)> {
         let opensim = self.settings.profile.is_opensim();
         let (at, turned) = self.place_of(prim);
-        let (name, key) = self.prim(prim).map_or_else(Default::default, |p| (p.name.to_string(), p.key.to_string()));
+        let (name, key) =
+            self.prim(prim).map_or_else(Default::default, |p| (p.name.to_string(), p.key.to_string()));
         let owner = self.object_of(prim).map_or_else(Uuid::nil, |o| o.owner);
         let owner_name = self.name_of(owner).unwrap_or_else(|| "(Loading...)".to_owned());
         let agent = if opensim {
@@ -332,7 +356,12 @@ impl World {
         let rotation = format!("({:.6}, {:.6}, {:.6}, {:.6})", turned[0], turned[1], turned[2], turned[3]);
         let all = [
             ("user-agent", agent),
-            ("accept", accept.unwrap_or("text/*, application/xhtml+xml, application/json, application/xml").to_owned()),
+            (
+                "accept",
+                accept
+                    .unwrap_or("text/*, application/xhtml+xml, application/json, application/xml")
+                    .to_owned(),
+            ),
             ("accept-charset", "utf-8;q=1.0, *;q=0.5".to_owned()),
             ("x-secondlife-shard", shard.to_owned()),
             ("x-secondlife-object-name", name),

@@ -155,13 +155,23 @@ impl World {
         }
     }
 
-    pub(crate) fn copy(&mut self, object: ObjectId, position: Vector, owner: Option<Uuid>) -> Result<ObjectId, Refusal> {
+    pub(crate) fn copy(
+        &mut self,
+        object: ObjectId,
+        position: Vector,
+        owner: Option<Uuid>,
+    ) -> Result<ObjectId, Refusal> {
         let template = self.pack(object)?;
         self.put(&template, position, owner.or_else(|| self.objects.get(&object).map(|o| o.owner)))
     }
 
     /// Rezzes what was packed.
-    pub(crate) fn put(&mut self, template: &Template, position: Vector, owner: Option<Uuid>) -> Result<ObjectId, Refusal> {
+    pub(crate) fn put(
+        &mut self,
+        template: &Template,
+        position: Vector,
+        owner: Option<Uuid>,
+    ) -> Result<ObjectId, Refusal> {
         if !self.up {
             return Err(Refusal::Down);
         }

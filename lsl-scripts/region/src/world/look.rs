@@ -18,7 +18,8 @@ impl World {
             if self.outside.events.receiver_count() == 0 {
                 return;
             }
-            let prims: Vec<Arc<PrimView>> = dirty.into_iter().filter_map(|id| self.view(id)).map(Arc::new).collect();
+            let prims: Vec<Arc<PrimView>> =
+                dirty.into_iter().filter_map(|id| self.view(id)).map(Arc::new).collect();
             if !prims.is_empty() {
                 self.tell(RegionEvent::Prims { prims });
             }

@@ -9,6 +9,7 @@ use crate::view::{Chat, RegionEvent, Voice};
 use primrack_lsl::vm::{Posted, ScriptId};
 use primrack_lsl::{Event, Outcome, Script, Value};
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// A script in a prim.
@@ -67,6 +68,8 @@ pub(crate) enum Wake {
     Up,
 }
 
+/// Other tasks of the program get their turn at the latest after so long and one slice.
+const THREAD: Duration = Duration::from_millis(4);
 /// Events that may be under way to one script.
 const DELAYED: usize = 64;
 /// Events that a script may post to itself in one turn.
@@ -179,7 +182,7 @@ impl World {
             return;
         }
         // No grid rings faster than its frames.
-        let every = micros(seconds.max(if self.settings.profile.is_opensim() { 0.5 } else { 0.045 }));
+        let every = micros(seconds.max(if self.settings.profile.is_opensim() { 0.1 } else { 0.045 }));
         let due = self.wake_at(self.clock.now() + every, Wake::Timer(id));
         if let Some(slot) = self.scripts.get_mut(&id) {
             slot.timer = Some(Timer { every, due });
@@ -276,10 +279,11 @@ impl World {
         }
     }
 
-    /// Gives up to `turns` scripts a turn each.
+    /// Gives up to `turns` scripts a turn each, for about as long as the region may keep its thread to itself.
     pub(crate) fn run_scripts(&mut self, turns: usize) {
+        let began = Instant::now();
         for _ in 0..turns {
-            if !self.up {
+            if !self.up || began.elapsed() > THREAD {
                 return;
             }
             let Some(id) = self.ready.pop_front() else { return };

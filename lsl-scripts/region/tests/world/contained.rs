@@ -12,7 +12,9 @@ const GREETER: &str = r#"default { touch_start(integer n) { llOwnerSay("hello " 
 async fn beside_a_runaway_others_are_answered_and_the_region_stops_when_told() {
     let runaway = "default { state_entry() { while (TRUE); } }";
     let real = RegionSettings { clock: ClockKind::Real, ..settings(Profile::SecondLife) };
-    let region = primrack_region::Region::start(real, &room(&[("runaway", runaway), ("greeter", GREETER)])).await.unwrap();
+    let region = primrack_region::Region::start(real, &room(&[("runaway", runaway), ("greeter", GREETER)]))
+        .await
+        .unwrap();
     let (snapshot, mut events) = region.snapshot().await.unwrap();
     let greeter = snapshot.prims.iter().find(|p| p.name == "greeter").unwrap().id;
     for _ in 0..20 {
@@ -34,7 +36,9 @@ async fn beside_a_runaway_others_are_answered_and_the_region_stops_when_told() {
 #[tokio::test]
 async fn a_memory_hog_is_stopped_with_its_grids_words() {
     let hog = r#"default { touch_start(integer n) { string s = "0123456789"; while (TRUE) s += s; } }"#;
-    for (profile, words) in [(Profile::SecondLife, "Stack-Heap Collision"), (Profile::OpenSim092, "OutOfHeap")] {
+    for (profile, words) in
+        [(Profile::SecondLife, "Stack-Heap Collision"), (Profile::OpenSim092, "OutOfHeap")]
+    {
         let mut s = Stage::new(settings(profile), &room(&[("hog", hog), ("greeter", GREETER)])).await;
         let said = s.touch("hog").await;
         assert!(said.iter().any(|t| t.contains(words)), "{profile}: {said:?}");
@@ -61,7 +65,11 @@ async fn a_flood_of_ten_thousand_events_fills_one_queue_only() {
         let mut r = room(&[("greeter", GREETER)]);
         r.scripts.insert("flooder".to_owned(), flooder.to_owned());
         r.scripts.insert("counter".to_owned(), counter.to_owned());
-        r.object.push(ObjectPlan { prim: vec![prim("both", &["flooder", "counter"])], owner: None, key: None });
+        r.object.push(ObjectPlan {
+            prim: vec![prim("both", &["flooder", "counter"])],
+            owner: None,
+            key: None,
+        });
         let mut s = Stage::new(settings(profile), &r).await;
         assert_eq!(s.touch("both").await, ["flooded"]);
         assert!(s.region.scripts().await.unwrap().iter().all(|s| s.queued <= 64));
@@ -85,10 +93,12 @@ async fn what_a_region_without_physics_cannot_give_stops_the_script_and_is_named
 
 #[tokio::test]
 async fn a_script_that_does_not_compile_is_told_and_its_neighbours_run() {
-    let region =
-        primrack_region::Region::start(settings(Profile::OpenSim092), &room(&[("bad", "default { state_entry() { llSayy(0, \"\"); } }"), ("greeter", GREETER)]))
-            .await
-            .unwrap();
+    let region = primrack_region::Region::start(
+        settings(Profile::OpenSim092),
+        &room(&[("bad", "default { state_entry() { llSayy(0, \"\"); } }"), ("greeter", GREETER)]),
+    )
+    .await
+    .unwrap();
     let bad = region.scripts().await.unwrap().into_iter().find(|s| s.name == "bad").unwrap();
     assert!(bad.error.unwrap().contains("llSayy"));
     let mut s = Stage { events: region.subscribe(), region };

@@ -128,7 +128,10 @@ async fn urls_are_denied_beyond_the_quota_and_over_https() {
     );
     assert_eq!(s.touch("script").await, ["free 0"]);
     s.region.stop().await;
-    let s = Stage::script(Profile::OpenSim092, "default { touch_start(integer n) { llOwnerSay((string)llGetFreeURLs()); } }");
+    let s = Stage::script(
+        Profile::OpenSim092,
+        "default { touch_start(integer n) { llOwnerSay((string)llGetFreeURLs()); } }",
+    );
     assert_eq!(s.await.touch("script").await, ["100"]);
 }
 
@@ -152,7 +155,8 @@ async fn a_flood_of_calls_fills_the_queue_and_what_does_not_fit_is_refused() {
         }
     }"#;
     for (profile, refused) in [(Profile::SecondLife, 503), (Profile::OpenSim092, 500)] {
-        let region = primrack_region::Region::start(settings(profile), &room(&[("script", sleeper)])).await.unwrap();
+        let region =
+            primrack_region::Region::start(settings(profile), &room(&[("script", sleeper)])).await.unwrap();
         let (_, events) = region.snapshot().await.unwrap();
         let mut s = Stage { region, events };
         s.advance(1.0).await;

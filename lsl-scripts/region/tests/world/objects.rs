@@ -26,16 +26,22 @@ async fn one_call_sets_several_prims_and_they_read_back() {
         s.region.touch(ada(), three).await.unwrap().unwrap();
         s.advance(0.0).await;
         let news = s.news();
-        let said: Vec<&str> =
-            news.iter().filter_map(|e| if let RegionEvent::Chat(c) = e { Some(c.text.as_str()) } else { None }).collect();
+        let said: Vec<&str> = news
+            .iter()
+            .filter_map(|e| if let RegionEvent::Chat(c) = e { Some(c.text.as_str()) } else { None })
+            .collect();
         assert!(said[0].starts_with("0|0|<0.25") && said[0].contains("|three|two|"), "{profile}: {said:?}");
         assert_eq!(said[1], "3 of 3");
-        assert!(news.iter().any(|e| matches!(e, RegionEvent::Prims { prims } if prims.iter().any(|p| p.id == three))));
+        assert!(
+            news.iter()
+                .any(|e| matches!(e, RegionEvent::Prims { prims } if prims.iter().any(|p| p.id == three)))
+        );
         let view = s.view("two").await;
         assert_eq!((view.face.colour, view.face.alpha, view.text.as_str()), ([1.0, 0.0, 0.0], 0.5, "two"));
         assert_eq!(view.position, [128.0, 130.0, 22.0], "resolved against the root");
         let view = s.view("three").await;
-        assert_eq!((view.shape.kind, view.shape.hollow, view.link), (ShapeKind::Box, 0.7, 3));
+        assert_eq!((view.shape.kind, view.link), (ShapeKind::Box, 3));
+        assert!((view.shape.hollow - 0.7).abs() < 1e-6, "a float of 32 bits on Second Life");
         assert_eq!(view.faces.len(), 9, "hollow and cut, and one of them glows");
         assert!(view.faces[1].glow > 0.2 && view.faces[0].glow == 0.0);
         s.region.stop().await;
@@ -87,7 +93,7 @@ async fn a_copy_is_told_that_it_was_rezzed_and_an_object_that_it_was_given_away(
     s.advance(0.1).await;
     assert_eq!(s.said(), [format!("owner {bob}")]);
     let taken = s.region.take_object(copy).await.unwrap().unwrap();
-    assert!(s.news().is_empty() || taken.name() == "script");
+    assert_eq!(taken.name(), "script");
     let (snapshot, _) = s.region.snapshot().await.unwrap();
     assert_eq!(snapshot.prims.len(), 1);
     s.region.rez_object(&taken, [121.0, 120.0, 21.0], Some(ada())).await.unwrap().unwrap();
@@ -105,14 +111,10 @@ async fn a_script_rezzes_what_lies_beside_it_with_a_parameter() {
     let child = r#"default { on_rez(integer param) { llOwnerSay("born with " + (string)param); llDie(); } }"#;
     let mut r: Room = room(&[("parent", parent)]);
     r.scripts.insert("child".to_owned(), child.to_owned());
-    r.object[0].prim[0].contains = vec![ObjectPlan { prim: vec![prim("child", &["child"])], owner: None, key: None }];
+    r.object[0].prim[0].contains =
+        vec![ObjectPlan { prim: vec![prim("child", &["child"])], owner: None, key: None }];
     let mut s = Stage::new(settings(Profile::SecondLife), &r).await;
-    s.touch("parent").await;
-    s.advance(1.0).await;
-    s.touch("parent").await;
-    s.advance(1.0).await;
-    let mut said = s.said();
-    said.sort();
+    let said = s.tap("parent", 1.0).await;
     assert!(said.contains(&"born with 42".to_owned()), "{said:?}");
     let (snapshot, _) = s.region.snapshot().await.unwrap();
     assert_eq!(snapshot.prims.len(), 1, "the children died");

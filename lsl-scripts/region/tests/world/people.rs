@@ -20,7 +20,11 @@ default {
 }"#;
 
 fn dialogs(stage: &mut Stage) -> Vec<Dialog> {
-    stage.news().into_iter().filter_map(|e| if let RegionEvent::Dialog(d) = e { Some(d) } else { None }).collect()
+    stage
+        .news()
+        .into_iter()
+        .filter_map(|e| if let RegionEvent::Dialog(d) = e { Some(d) } else { None })
+        .collect()
 }
 
 #[tokio::test]
@@ -44,7 +48,10 @@ async fn a_menu_is_answered_by_its_avatar_with_what_was_offered() {
         assert_eq!(menu.buttons, ["Start", "Stop"]);
 
         assert_eq!(s.region.answer_dialog(bob, menu.id, "Start").await.unwrap(), Err(Refusal::NoDialog));
-        assert_eq!(s.region.answer_dialog(ada(), menu.id, "Explode").await.unwrap(), Err(Refusal::NotOffered));
+        assert_eq!(
+            s.region.answer_dialog(ada(), menu.id, "Explode").await.unwrap(),
+            Err(Refusal::NotOffered)
+        );
         s.region.answer_dialog(ada(), menu.id, "Start").await.unwrap().unwrap();
         assert_eq!(s.region.answer_dialog(ada(), menu.id, "Start").await.unwrap(), Err(Refusal::NoDialog));
         s.region.write(ada(), text_box.id, "a line of mine").await.unwrap().unwrap();
@@ -53,7 +60,10 @@ async fn a_menu_is_answered_by_its_avatar_with_what_was_offered() {
         let chats = s.chats();
         let words: Vec<&str> = chats.iter().map(|c| c.text.as_str()).collect();
         assert_eq!(words, ["Ada Lovelace on -77: Start", "Ada Lovelace on -77: a line of mine"]);
-        assert!(chats.iter().all(|c| c.to == Some(ada()) && c.voice == Voice::Private), "nobody else hears it");
+        assert!(
+            chats.iter().all(|c| c.to == Some(ada()) && c.voice == Voice::Private),
+            "nobody else hears it"
+        );
         s.region.stop().await;
     }
 }
@@ -90,8 +100,15 @@ async fn chat_reaches_as_far_as_its_voice() {
     assert_eq!(
         said,
         [
-            "far heard region", "far heard shout", "mid heard region", "mid heard say", "mid heard shout",
-            "near heard region", "near heard say", "near heard shout", "near heard whisper"
+            "far heard region",
+            "far heard shout",
+            "mid heard region",
+            "mid heard say",
+            "mid heard shout",
+            "near heard region",
+            "near heard say",
+            "near heard shout",
+            "near heard whisper"
         ]
     );
     s.region.stop().await;

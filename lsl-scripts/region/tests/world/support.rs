@@ -3,8 +3,8 @@
 use primrack_lsl::Profile;
 use primrack_region::view::Chat;
 use primrack_region::{
-    AvatarKey, AvatarPlan, ClockKind, Knobs, ObjectPlan, PrimId, PrimPlan, PrimView, Region, RegionEvent, RegionSettings,
-    Room, ScriptPlan,
+    AvatarKey, AvatarPlan, ClockKind, Knobs, ObjectPlan, PrimId, PrimPlan, PrimView, Region, RegionEvent,
+    RegionSettings, Room, ScriptPlan,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,11 @@ pub(crate) fn ada() -> AvatarKey {
 /// A room with Ada, and one prim for each script.
 pub(crate) fn room(scripts: &[(&str, &str)]) -> Room {
     let mut room = Room::default();
-    room.avatar.push(AvatarPlan { name: "Ada Lovelace".to_owned(), key: Some(ada()), position: [128.0, 128.0, 21.0] });
+    room.avatar.push(AvatarPlan {
+        name: "Ada Lovelace".to_owned(),
+        key: Some(ada()),
+        position: [128.0, 128.0, 21.0],
+    });
     for (name, source) in scripts {
         room.scripts.insert((*name).to_owned(), (*source).to_owned());
         room.object.push(ObjectPlan { prim: vec![prim(name, &[name])], owner: None, key: None });
@@ -112,11 +116,16 @@ impl Stage {
         self.view(name).await.id
     }
 
-    /// Ada touches a prim, and what is said because of it.
+    /// Ada touches a prim, and what is said because of it at once.
     pub(crate) async fn touch(&mut self, name: &str) -> Vec<String> {
+        self.tap(name, 0.0).await
+    }
+
+    /// The same, with what is said within so many seconds.
+    pub(crate) async fn tap(&mut self, name: &str, seconds: f64) -> Vec<String> {
         let prim = self.prim(name).await;
         self.region.touch(ada(), prim).await.unwrap().unwrap();
-        self.advance(0.0).await;
+        self.advance(seconds).await;
         self.said()
     }
 
@@ -220,10 +229,8 @@ async fn read(stream: &mut TcpStream) -> Option<Seen> {
 pub(crate) async fn post(url: &str, headers: &str, body: &[u8]) -> Option<(u16, String)> {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap();
-    let head = format!(
-        "POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n{headers}\r\n",
-        body.len()
-    );
+    let head =
+        format!("POST /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {}\r\n{headers}\r\n", body.len());
     raw(host, &[head.as_bytes(), body].concat()).await
 }
 
