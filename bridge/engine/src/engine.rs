@@ -6,7 +6,7 @@
 //! ```
 //! A target with a command under way has a task of its own; an idle one costs only its slot in the book.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use primrack_model::{
 };
 use primrack_policy::{Permit, Policy};
 use smol_str::SmolStr;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -55,6 +55,9 @@ pub struct Parts {
     pub settings: EngineSettings,
 }
 
+/// Who waits for the receipt of an event that is being decided.
+type Deciding = HashMap<(Edge, OriginKey), Vec<oneshot::Sender<Receipt>>>;
+
 /// What happens. Shared by all edges.
 pub struct Engine {
     inventory: Arc<Inventory>,
@@ -64,7 +67,7 @@ pub struct Engine {
     drivers: HashMap<BackendId, Arc<Driver>>,
     settings: EngineSettings,
     /// Events whose first submission is being decided: a second one waits for the same receipt.
-    deciding: Mutex<HashMap<(Edge, OriginKey), watch::Receiver<Option<Receipt>>>>,
+    deciding: Mutex<Deciding>,
     counters: EngineCounters,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -226,27 +229,31 @@ impl Engine {
         let Some(origin) = intent.origin.clone() else { return self.decide(intent).await };
         let edge = intent.via.edge;
         let key = (edge, origin);
-        let (tell, mut waiting) = watch::channel(None);
-        {
-            let mut deciding = self.deciding.lock();
-            if let Some(first) = deciding.get(&key) {
-                waiting = first.clone();
-            } else {
-                deciding.insert(key.clone(), waiting.clone());
-                drop(deciding);
-                // A task of its own, so that a caller who hangs up cannot leave an intent half decided.
-                let engine = Arc::clone(self);
-                self.tasks.spawn(async move {
-                    let receipt = engine.decide_once(&key, intent).await;
-                    tell.send_replace(Some(receipt));
-                    engine.deciding.lock().remove(&key);
-                });
+        let joined = match self.deciding.lock().entry(key.clone()) {
+            hash_map::Entry::Occupied(mut others) => {
+                let (tell, told) = oneshot::channel();
+                others.get_mut().push(tell);
+                Some(told)
             }
+            hash_map::Entry::Vacant(first) => {
+                first.insert(Vec::new());
+                None
+            }
+        };
+        if let Some(told) = joined {
+            return told.await.unwrap_or_else(|_| unreachable!("the deciding task answers everybody before it ends"));
         }
-        match waiting.wait_for(Option::is_some).await.map(|receipt| receipt.clone()) {
-            Ok(Some(receipt)) => receipt,
-            _ => unreachable!("the deciding task always answers before it ends"),
-        }
+        // A task of its own, so that a caller who hangs up cannot leave an intent half decided.
+        let engine = Arc::clone(self);
+        let deciding = self.tasks.spawn(async move {
+            let receipt = engine.decide_once(&key, intent).await;
+            for other in engine.deciding.lock().remove(&key).unwrap_or_default() {
+                // Whoever hung up does not want to know.
+                drop(other.send(receipt.clone()));
+            }
+            receipt
+        });
+        deciding.await.unwrap_or_else(|error| unreachable!("the deciding task does not end early: {error}"))
     }
 
     async fn decide_once(self: &Arc<Self>, (edge, origin): &(Edge, OriginKey), intent: Intent) -> Receipt {
@@ -383,7 +390,10 @@ impl Engine {
             Some(driver) => match driver.execute(&command).await {
                 Ok(()) => {
                     self.book.sent(ix, intent.id);
-                    driver.look(&target.address);
+                    // Who pushes events tells of the effect by itself; the driver looks once more a moment later.
+                    if !driver.capabilities(&target.address).pushes_events {
+                        driver.look(&target.address);
+                    }
                     let left = Duration::from_millis(deadline_ms).saturating_sub(started.elapsed());
                     tokio::select! {
                         how = &mut finish => self.finished(&intent, how.ok()),
