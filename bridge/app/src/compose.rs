@@ -10,6 +10,7 @@ use primrack_engine::journal::{Journal, JournalSettings};
 use primrack_engine::{Backend, Engine, Parts};
 use primrack_model::{BackendId, Inventory};
 use primrack_policy::{Policy, PolicyErrors, Source};
+use primrack_web::page::{InventoryScene, PageParts, page_routes};
 use primrack_web::{
     ControlState, Edges, Limits, TlsFiles, control_routes, health_routes, serve_tcp, serve_unix,
 };
@@ -226,6 +227,22 @@ impl Edges for WorldEdge {
 /// # Errors
 /// When the state folder, the journal, a key or the listener cannot be had.
 pub async fn start(checked: Checked, listener: Option<TcpListener>) -> anyhow::Result<Bridge> {
+    start_with(checked, listener, |engine, stop| {
+        let scene = InventoryScene::start(Arc::clone(engine), "What the bridge knows", stop.child_token());
+        PageParts::new(scene, stop.child_token())
+    })
+    .await
+}
+
+/// [`start`], with a page of the caller's making. The page is served on loopback only: it has no login.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(
+    checked: Checked,
+    listener: Option<TcpListener>,
+    page: impl FnOnce(&Arc<Engine>, &CancellationToken) -> PageParts,
+) -> anyhow::Result<Bridge> {
     let Checked { loaded, inventory, policy, keys, guard } = checked;
     let config = &loaded.config;
     let state_dir = loaded.resolve(&config.bridge.state_dir);
@@ -298,6 +315,8 @@ pub async fn start(checked: Checked, listener: Option<TcpListener>) -> anyhow::R
     let edges: Arc<dyn Edges> = Arc::new(WorldEdge { world: Arc::clone(&world), gauges });
     let routes = world.routes().merge(health_routes(Arc::clone(&engine), Arc::clone(&edges), registry));
     let address = listener.local_addr()?;
+    let routes =
+        if address.ip().is_loopback() { routes.merge(page_routes(page(&engine, &stop))) } else { routes };
     serve_tcp(listener, tls, routes, Limits::default(), &tasks, stop.child_token());
     let control = state_dir.join(CONTROL_SOCKET);
     let routes = control_routes(ControlState { engine: Arc::clone(&engine), edges });

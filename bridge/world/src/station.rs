@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn a_share_of_requests_fills_again() {
         let mut station = Station::default();
-        let at = |ms| UnixMs(1_000_000 + ms);
+        let at = |ms: i64| UnixMs(1_000_000 + ms);
         assert!((0..3).all(|_| station.allow(at(0), 1.0, 3.0)));
         assert!(!station.allow(at(500), 1.0, 3.0));
         assert!(station.allow(at(1500), 1.0, 3.0));

@@ -9,12 +9,11 @@
 mod package;
 #[cfg(test)]
 mod play;
-mod source;
 #[cfg(test)]
 mod stage;
 
 use anyhow::{Context, anyhow, bail};
-use primrack_lsl::Profile;
+use primrack_lsl::{Profile, source};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 

@@ -55,6 +55,7 @@ pub mod error;
 pub mod host;
 pub mod library;
 pub mod profile;
+pub mod source;
 pub mod syntax;
 pub mod tables;
 pub mod value;

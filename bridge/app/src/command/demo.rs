@@ -7,22 +7,26 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use primrack_web::page::PageParts;
+use primrack_web::page::scene::AvatarView;
 use primrack_world::Keyring;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::object::{Keeper, play};
 use super::serve::interrupted;
-use crate::compose::{Bridge, CONTROL_SOCKET, Mistakes, check, keys_path, start};
+use crate::compose::{Bridge, CONTROL_SOCKET, Mistakes, check, keys_path, start_with};
 use crate::config::{Loaded, read};
 use crate::control::Control;
-use crate::demo::{House, RACK, all_seen, stop_everything};
+use crate::demo::scene::RegionScene;
+use crate::demo::{House, RACK, all_seen, room, stop_everything};
 use crate::out::{complain, line};
 use crate::rack::{Avatar, News, Rack, RackKey, RackSettings};
 
-/// Runs a bridge with a few real servers and a rack to touch, without any configuration.
+/// Runs a bridge with a few real servers and a rack to touch in the browser, without any configuration.
 ///
-/// The rack in the terminal is a simulated object; the servers are real processes of this machine. They
-/// are stopped at the end.
+/// The region is simulated and runs the rack's own script; the servers are real processes of this
+/// machine. They are stopped at the end.
 #[derive(Debug, Args)]
 pub struct DemoCommand {
     /// The demonstration's folder; primrack-demo in the user's cache folder if absent
@@ -34,7 +38,10 @@ pub struct DemoCommand {
     /// Where the bridge listens; as configured in the folder, or a free port where that one is taken
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Who touches
+    /// A rack in this terminal instead of a region in the browser
+    #[arg(long)]
+    terminal: bool,
+    /// Who touches in the terminal
     #[arg(long = "as", value_name = "NAME", default_value = "Ada")]
     name: String,
     /// Lets the servers run on at the end
@@ -56,7 +63,7 @@ impl DemoCommand {
     }
 
     async fn show(self) -> anyhow::Result<ExitCode> {
-        let Self { dir, reset, listen, name, keep, json } = self;
+        let Self { dir, reset, listen, terminal, name, keep, json } = self;
         let house = House::at(dir)?;
         if reset {
             clear(&house).await?;
@@ -64,11 +71,26 @@ impl DemoCommand {
         house.furnish()?;
         let loaded = load(&house)?;
         let listener = listener(&loaded, listen).await?;
-        let bridge = bridge(&house, loaded.clone(), listener).await?;
-        introduce(&house, &bridge, json)?;
-        let ended = tokio::select! {
-            ended = touchable(&bridge, &loaded, &name, json) => ended,
-            signal = interrupted() => signal,
+        let (bridge, scene) = bridge(&house, loaded.clone(), listener).await?;
+        let ended = if terminal {
+            introduce(&house, &bridge, terminal, json)?;
+            tokio::select! {
+                ended = touchable(&bridge, &loaded, &name, json) => ended,
+                signal = interrupted() => signal,
+            }
+        } else {
+            let ring = Keyring::read(&keys_path(&loaded))?;
+            let region = room::open(bridge.engine.inventory(), &ring, bridge.address, &people()).await?;
+            let stop = CancellationToken::new();
+            scene.show(region.clone(), stop.clone()).await?;
+            introduce(&house, &bridge, terminal, json)?;
+            let ended = tokio::select! {
+                ended = happenings(&bridge, json) => ended,
+                signal = interrupted() => signal,
+            };
+            stop.cancel();
+            region.stop().await;
+            ended
         };
         if !keep {
             stop_everything(&bridge.engine).await;
@@ -103,7 +125,16 @@ async fn listener(loaded: &Loaded, asked: Option<SocketAddr>) -> anyhow::Result<
     }
 }
 
-async fn bridge(house: &House, loaded: Loaded, listener: TcpListener) -> anyhow::Result<Bridge> {
+/// Who may be in the room: an owner, an operator and a guest, as the seed's groups have them.
+fn people() -> [Avatar; 3] {
+    ["Ada", "Bob", "Eve"].map(Avatar::named)
+}
+
+async fn bridge(
+    house: &House,
+    loaded: Loaded,
+    listener: TcpListener,
+) -> anyhow::Result<(Bridge, Arc<RegionScene>)> {
     let socket = loaded.resolve(&loaded.config.bridge.state_dir).join(CONTROL_SOCKET);
     if Control::at(&socket).is_there().await.is_ok() {
         bail!(
@@ -115,7 +146,42 @@ async fn bridge(house: &House, loaded: Loaded, listener: TcpListener) -> anyhow:
         reports.iter().for_each(|report| complain(&format!("{report:?}")));
         anyhow::anyhow!("correct that, or begin anew with `primrack demo --reset`")
     })?;
-    start(checked, Some(listener)).await
+    let notes = [
+        "may do everything; what is protected only by name",
+        "may start, stop and pause",
+        "a guest: may start what is public",
+    ];
+    let avatars = people()
+        .iter()
+        .zip(notes)
+        .map(|(who, note)| AvatarView { id: who.id.to_string(), name: who.name.to_string(), note: note.to_owned() })
+        .collect();
+    let mut made = None;
+    let bridge = start_with(checked, Some(listener), |engine, stop| {
+        let scene = RegionScene::new(engine, avatars, stop);
+        made = Some(Arc::clone(&scene));
+        PageParts { acting: true, ..PageParts::new(scene, stop.child_token()) }
+    })
+    .await?;
+    Ok((bridge, made.context("the page is shown on loopback only")?))
+}
+
+/// What happens to the machines, a line each, until something ends it.
+async fn happenings(bridge: &Bridge, json: bool) -> anyhow::Result<()> {
+    let mut changes = bridge.engine.subscribe();
+    loop {
+        match changes.recv().await {
+            Ok(event) if json => line(&serde_json::to_string(&event)?)?,
+            Ok(event) => {
+                let state = &event.state;
+                let by = state.transition.as_ref().map_or_else(String::new, |t| format!(", for {}", t.by));
+                let words = format!("{} {}{by} {}", event.target, state.power.word(), state.detail);
+                line(crate::show::plain(&words).trim_end())?;
+            }
+            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+            Err(tokio::sync::broadcast::error::RecvError::Closed) => return Ok(()),
+        }
+    }
 }
 
 /// Stops what an earlier demonstration left running, and removes its folder.
@@ -123,7 +189,7 @@ async fn clear(house: &House) -> anyhow::Result<()> {
     if house.exists() {
         let stopped = async {
             let loaded = load(house)?;
-            let old = bridge(house, loaded, TcpListener::bind(("127.0.0.1", 0)).await?).await?;
+            let (old, _) = bridge(house, loaded, TcpListener::bind(("127.0.0.1", 0)).await?).await?;
             all_seen(&old.engine).await;
             stop_everything(&old.engine).await;
             old.stop().await;
@@ -139,7 +205,7 @@ async fn clear(house: &House) -> anyhow::Result<()> {
     house.clear()
 }
 
-fn introduce(house: &House, bridge: &Bridge, json: bool) -> anyhow::Result<()> {
+fn introduce(house: &House, bridge: &Bridge, terminal: bool, json: bool) -> anyhow::Result<()> {
     let address = bridge.address;
     if json {
         let value = serde_json::json!({ "event": "up", "bridge": format!("http://{address}"),
@@ -149,7 +215,12 @@ fn introduce(house: &House, bridge: &Bridge, json: bool) -> anyhow::Result<()> {
     }
     let config = house.config();
     line(&format!("The bridge listens at http://{address} (/healthz, /metrics; objects post to /world/1)."))?;
-    line("The servers are real processes of this machine; the rack in this terminal is a simulated object.")?;
+    if terminal {
+        line("The servers are real processes of this machine; the rack in this terminal is a simulated object.")?;
+    } else {
+        line(&format!("Open http://{address}/ and touch a unit. For the audience: http://{address}/audience"))?;
+        line("The servers are real processes of this machine; the region is simulated and runs the rack's own script.")?;
+    }
     line(&format!("In another terminal: export PRIMRACK_CONFIG={}", config.display()))?;
     line("then: primrack watch · primrack touch web-1 start --wait · primrack audit show · primrack doctor")?;
     Ok(())

@@ -5,6 +5,9 @@
 
 mod house;
 mod machines;
+pub(crate) mod room;
+pub(crate) mod scene;
+mod scripts;
 mod server;
 mod servers;
 

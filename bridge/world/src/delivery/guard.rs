@@ -148,7 +148,7 @@ pub enum GuardRefusal {
     Malformed(&'static str),
     /// No rule names the host and port.
     #[error(
-        "the callback host {destination} is not on the allow-list; to allow it add \"{line}\" to world.callbacks.allow"
+        "the callback host {destination} is not on the allow-list; to allow it add \"{line}\" to world.callbacks"
     )]
     NotAllowed {
         /// Host and port as the URL names them.
@@ -158,7 +158,7 @@ pub enum GuardRefusal {
     },
     /// The address is special and no rule names it.
     #[error(
-        "the callback host {destination} leads to {address}, a {kind} address; to allow it add \"{line}\" to world.callbacks.allow"
+        "the callback host {destination} leads to {address}, a {kind} address; to allow it add \"{line}\" to world.callbacks"
     )]
     Special {
         /// Host and port as the URL names them.

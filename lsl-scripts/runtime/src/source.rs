@@ -12,13 +12,13 @@
 //! They nest. `@PROFILE@` and `@VERSION@` are filled in. Every branch is examined for every profile, so that a
 //! mistake in one is found whichever grid is made.
 
-use primrack_lsl::Profile;
+use crate::Profile;
 use std::collections::BTreeSet;
 use std::fmt;
 
 /// What is wrong with a source, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mistake {
+pub struct Mistake {
     file: String,
     line: usize,
     what: String,
@@ -33,14 +33,14 @@ impl fmt::Display for Mistake {
 impl std::error::Error for Mistake {}
 
 /// How a source is found: by its path below `lsl-scripts`.
-pub(super) type Reader<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub type Reader<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// The script in `file` as `profile` gets it.
 ///
 /// # Errors
 ///
 /// The first [`Mistake`].
-pub(super) fn expand(read: Reader<'_>, file: &str, profile: Profile) -> Result<String, Mistake> {
+pub fn expand(read: Reader<'_>, file: &str, profile: Profile) -> Result<String, Mistake> {
     let mut expansion = Expansion { read, profile, included: BTreeSet::new(), out: String::new() };
     let Some(text) = read(file) else {
         return Err(Mistake { file: file.to_owned(), line: 1, what: "there is no such file".to_owned() });
