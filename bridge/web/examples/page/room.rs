@@ -67,7 +67,7 @@ impl Room {
                 let mut state = self.state.lock();
                 let count = u32::try_from(state.units.len()).unwrap_or(1);
                 let at = usize::try_from(roll(&mut state.seed) % count).unwrap_or(0);
-                let fails = roll(&mut state.seed) % 4 == 0;
+                let fails = roll(&mut state.seed).is_multiple_of(4);
                 let unit = &state.units[at];
                 // Left alone: the first unit, which tests touch, and whatever is under way.
                 if at == 0 || unit.transition.is_some() || unit.object == "door" {

@@ -60,7 +60,6 @@ struct Page {
 
 /// `/`, `/audience`, `/plain`, `/assets/*`, `/qr.svg` and `/page/*`. Must be called on a runtime: it starts the
 /// stream.
-#[must_use]
 pub fn page_routes(parts: PageParts) -> Router {
     let PageParts { scene, acting, address, hosts, viewers, stop } = parts;
     let page = Arc::new(Page {

@@ -60,7 +60,7 @@ export class Atlas {
     this.texture.flipY = false;
     this.texture.minFilter = LinearMipmapLinearFilter;
     this.texture.magFilter = LinearFilter;
-    this.texture.anisotropy = 4;
+    this.texture.anisotropy = fine < 1 ? 1 : 4;
   }
 
   #write(text: string, x: number, y: number, w: number, h: number, weight: number): void {

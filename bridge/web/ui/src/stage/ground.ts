@@ -72,7 +72,6 @@ export class Ground {
     pen.fillRect(0, 0, SIDE, SIDE);
     const perX = SIDE / wide;
     const perY = SIDE / deep;
-    pen.filter = `blur(${Math.max(2, Math.min(perX, perY) * 0.16)}px)`;
     pen.fillStyle = "#fff";
     for (const prim of prims) {
       const bottom = prim.pos[2] - prim.size[2] / 2 - z;
@@ -81,6 +80,9 @@ export class Ground {
       const y = (high.y + margin - prim.pos[1] - prim.size[1] / 2) * perY;
       pen.fillRect(x - 2, y - 2, prim.size[0] * perX + 4, prim.size[1] * perY + 4);
     }
+    // Blurred once for all of them: a filter at each would take seconds in a full room.
+    pen.filter = `blur(${Math.max(2, Math.min(perX, perY) * 0.16)}px)`;
+    pen.drawImage(pen.canvas, 0, 0);
     pen.filter = "none";
     this.#shade.needsUpdate = true;
     const { uniforms } = this.mesh.material;

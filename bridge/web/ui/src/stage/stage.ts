@@ -85,7 +85,7 @@ export class Stage {
     private readonly world: World,
     private readonly options: StageOptions,
   ) {
-    this.#renderer = new WebGLRenderer({ antialias: true, powerPreference: "high-performance" });
+    this.#renderer = new WebGLRenderer({ antialias: !options.software, powerPreference: "high-performance" });
     this.#renderer.setClearColor(BACKGROUND);
     this.#canvas = this.#renderer.domElement;
     this.#canvas.tabIndex = 0;
@@ -98,13 +98,13 @@ export class Stage {
     this.#says.setAttribute("aria-live", "polite");
     this.#atlas = new Atlas(options.software ? 0.5 : 1);
     this.#best = Math.min(devicePixelRatio, options.software ? 1 : 2);
-    this.#swift = options.software ? Math.min(this.#best, 0.75) : this.#best;
+    this.#swift = options.software ? Math.min(this.#best, 0.5) : this.#best;
     this.#solids = new Solids(this.#scene, world, { atlas: this.#atlas, uniforms: this.#uniforms });
     this.#scene.add(this.#ground.mesh);
     this.#scene.add(new AmbientLight("#8fa3b8", 0.5), new HemisphereLight("#cfe3f5", "#10161d", 1.5));
-    const key = new DirectionalLight("#fff4e6", 1.6);
+    const key = new DirectionalLight("#fff4e6", 2.8);
     key.position.set(-4, -7, 9);
-    const rim = new DirectionalLight("#7fb4e0", 0.9);
+    const rim = new DirectionalLight("#7fb4e0", 1.4);
     rim.position.set(6, 4, 5);
     this.#scene.add(key, rim, this.#halos.group);
     holder.append(this.#canvas, this.#labels.element, this.#says);
@@ -205,7 +205,7 @@ export class Stage {
     const tangent = Math.tan((this.#camera.fov * Math.PI) / 360);
     const byHeight = (tall * 1.3) / (2 * tangent * (free.height / this.#height));
     const byWidth = (wide * 1.04) / (2 * tangent * (free.width / this.#height));
-    const reach = Math.max(byHeight, byWidth, 2.5) + deep * 0.35;
+    const reach = Math.max(byHeight, byWidth, 2.5) + deep * (deep > 4 ? 0.65 : 0.35);
     const side = new Vector3(-this.#front.y, this.#front.x, 0);
     const deepRoom = deep > 4;
     const from = this.#front.clone().addScaledVector(side, -0.24).add(new Vector3(0, 0, deepRoom ? 0.62 : 0.2));
@@ -235,7 +235,7 @@ export class Stage {
     const free = this.#free();
     // The middle of what is free is the middle of the view.
     const dx = (this.#width - free.width) / 2;
-    const dy = this.#width > 760 ? -this.#height * 0.02 : this.#height * 0.13;
+    const dy = this.#width > 760 ? -this.#height * 0.02 : this.#height * 0.07;
     this.#camera.setViewOffset(this.#width, this.#height, dx, dy, this.#width, this.#height);
     this.#camera.updateProjectionMatrix();
     this.wake();
@@ -260,7 +260,8 @@ export class Stage {
     const pulsing = !this.#calm.matches && this.#pulses();
     this.#uniforms.time.value = pulsing ? now % 1000 : 0;
     this.#camera.updateMatrixWorld();
-    if (now - this.#labelled > (moving ? 0.5 : 0.1)) this.#label(now);
+    // New labels cost a picture for the card: where that is slow, when all has come to rest.
+    if (moving ? !this.options.software && now - this.#labelled > 0.5 : now - this.#labelled > 0.1) this.#label(now);
     if (this.#pointerAt) this.#hover();
     this.#renderer.render(this.#scene, this.#camera);
     this.#labels.draw(this.#signs, this.#camera, this.#eye.position, this.#width, this.#height);
@@ -292,9 +293,9 @@ export class Stage {
     if (!moving) return;
     const slow = took > 45 || (dt > 0.07 && dt < 0.1);
     this.#slow = slow ? this.#slow + 1 : Math.max(0, this.#slow - 0.2);
-    if (this.#slow > 6 && this.#swift > 0.5) {
+    if (this.#slow > 6 && this.#swift > 0.35) {
       this.#slow = 0;
-      this.#swift = Math.max(0.5, this.#swift * 0.8);
+      this.#swift = Math.max(0.35, this.#swift * 0.8);
     }
   }
 
