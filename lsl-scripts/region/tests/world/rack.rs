@@ -1,17 +1,13 @@
 //! The shipped rack script in the region, against a peer that speaks the bridge's side of the protocol with the
 //! bridge's own wire code.
 
-// The sources are made ready exactly as `cargo xtask scripts` makes them.
-#[path = "../../../../bridge/xtask/src/scripts/source.rs"]
-mod source;
-
-use crate::support::{NOW, Peer, Reply, Stage, ada, post, room, settings};
-use primrack_lsl::Profile;
+use crate::support::{NOW, PATIENCE, Peer, Reply, Stage, ada, post, room, settings};
+use primrack_lsl::{Profile, source};
 use primrack_region::view::{Dialog, RegionEvent, Voice};
-use primrack_region::{Knobs, RackPlan};
+use primrack_region::{ClockKind, Knobs, RackPlan, Region, RegionSettings};
 use primrack_wire::world::{
-    Ack, Answer, AnswerEntry, AnswerVerdict, Dir, Event, EventKind, Form, Nonce, NonceField, PushBody, Refused, Register,
-    Sealing, Secret, Seq, SeqWindow, UnitState, Unverified, UpBody, seal,
+    Ack, Answer, AnswerEntry, AnswerVerdict, Dir, Event, EventKind, Form, Nonce, NonceField, PushBody,
+    Refused, Register, Sealing, Secret, Seq, SeqWindow, UnitState, Unverified, UpBody, seal,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -203,8 +199,12 @@ async fn on_every_grid_a_rack_registers_offers_a_menu_and_draws_what_is_pushed()
         {
             let books = books.lock().unwrap();
             let events = &books["rack-1"].events;
-            assert!(matches!(&events[0].kind, EventKind::Touch { unit: 2, name, .. } if name == "Ada Lovelace"));
-            assert!(matches!(&events[1].kind, EventKind::Choose { menu, pick, .. } if menu == "m1" && pick == "Start"));
+            assert!(
+                matches!(&events[0].kind, EventKind::Touch { unit: 2, name, .. } if name == "Ada Lovelace")
+            );
+            assert!(
+                matches!(&events[1].kind, EventKind::Choose { menu, pick, .. } if menu == "m1" && pick == "Start")
+            );
         }
 
         let before = s.view("unit 2").await;
@@ -250,11 +250,12 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_event() {
         let news = s.news();
         let menus = news.iter().filter(|e| matches!(e, RegionEvent::Dialog(_))).count();
         assert_eq!(menus, 1, "{profile}: {:?}", private(&news));
-        let books = books.lock().unwrap();
-        let ids: Vec<&str> = books["rack-1"].events.iter().map(|e| e.id.as_str()).collect();
-        assert_eq!(ids.len(), 2, "{profile}");
-        assert_eq!(ids[0], ids[1], "the bridge can tell that it is the same touch");
-        drop(books);
+        {
+            let books = books.lock().unwrap();
+            let ids: Vec<&str> = books["rack-1"].events.iter().map(|e| e.id.as_str()).collect();
+            assert_eq!(ids.len(), 2, "{profile}");
+            assert_eq!(ids[0], ids[1], "the bridge can tell that it is the same touch");
+        }
         s.region.stop().await;
     }
 }
@@ -279,4 +280,25 @@ async fn after_a_region_restart_every_rack_registers_again_by_itself() {
         assert_eq!(errors(&s).await, Vec::<String>::new());
         s.region.stop().await;
     }
+}
+
+#[tokio::test]
+async fn by_the_wall_clock_a_rack_is_there_within_seconds() {
+    let (peer, books) = bridge().await;
+    let mut r = room(&[]);
+    r.scripts.insert("rack".to_owned(), script(Profile::OpenSim092));
+    r.rack = vec![plan("rack-1", &peer.url, 2.0)];
+    let real = RegionSettings { clock: ClockKind::Real, ..settings(Profile::OpenSim092) };
+    let region = Region::start(real, &r).await.unwrap();
+    let mut events = region.subscribe();
+    let began = std::time::Instant::now();
+    let registered = async {
+        // Each call that is over is a chance to be registered.
+        while registrations(&books, "rack-1") == 0 {
+            events.recv().await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, registered).await.unwrap();
+    println!("registered after {:.1} s", began.elapsed().as_secs_f64());
+    region.stop().await;
 }
