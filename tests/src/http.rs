@@ -17,7 +17,23 @@ pub async fn exchange<S>(stream: S, method: Method, path: &str, body: Vec<u8>) -
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    try_exchange(stream, method, path, body).await.unwrap()
+}
+
+/// The same with somebody who may be killed meanwhile.
+///
+/// # Errors
+/// When the conversation breaks.
+pub async fn try_exchange<S>(
+    stream: S,
+    method: Method,
+    path: &str,
+    body: Vec<u8>,
+) -> Result<(u16, Bytes), hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     let request = Request::builder()
         .method(method)
@@ -27,11 +43,11 @@ where
         .header("connection", "close")
         .body(Full::new(Bytes::from(body)))
         .unwrap();
-    let response = sender.send_request(request).await.unwrap();
+    let response = sender.send_request(request).await?;
     let status = response.status().as_u16();
-    let body = response.into_body().collect().await.unwrap().to_bytes();
+    let body = response.into_body().collect().await?.to_bytes();
     connection.abort();
-    (status, body)
+    Ok((status, body))
 }
 
 /// Posts a message to a bridge's door for regions.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use hyper::Method;
 use primrack_app::rack::{Avatar, uuid_of};
 use primrack_model::UnixMs;
 use primrack_wire::world::{
@@ -10,6 +11,7 @@ use primrack_wire::world::{
     Register, Sealing, Secret, Seq, Unverified, UpBody, seal,
 };
 use smol_str::SmolStr;
+use tokio::net::TcpStream;
 
 use crate::{SECRET, http};
 
@@ -198,6 +200,23 @@ impl Script {
     pub async fn touch(&mut self, id: &str, unit: u8, who: &Avatar) -> AnswerEntry {
         let Avatar { id: person, name } = who.clone();
         self.event(id, EventKind::Touch { unit, who: person, name }).await
+    }
+    /// The same, in one message that is not sent again: nothing when the bridge goes away meanwhile. It has
+    /// to have met the bridge before.
+    ///
+    /// # Panics
+    /// When the answer is none that holds, or refuses the whole message.
+    pub async fn touch_once(&mut self, id: &str, unit: u8, who: &Avatar) -> Option<AnswerEntry> {
+        let Avatar { id: person, name } = who.clone();
+        let body = self.events([(id.to_owned(), EventKind::Touch { unit, who: person, name })]);
+        let message = self.next(&body);
+        let stream = TcpStream::connect(self.bridge).await.ok()?;
+        let (status, body) = http::try_exchange(stream, Method::POST, "/world/1", message).await.ok()?;
+        let seq = self.seq;
+        match self.believe(&Reply { status, body }, seq) {
+            Answer::Entries { mut list } if list.len() == 1 => Some(list.remove(0)),
+            other => panic!("{other:?}"),
+        }
     }
     /// Somebody chooses from a menu.
     ///

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use primrack_app::rack::{Avatar, Rack};
 use primrack_engine::journal::Entry;
@@ -123,13 +124,19 @@ async fn killed_before_the_journal_has_it_nothing_was_done_and_the_event_counts_
     let other = rusqlite::Connection::open(bridge.room.journal()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut early = bridge.script("rack-1");
-    let touch = tokio::spawn(async move { early.touch("e.1", 3, &owner()).await });
+    // Meets the bridge; unit 9 shows nothing.
+    let nothing = early.touch("e.0", 9, &owner()).await;
+    assert!(
+        matches!(&nothing.verdict, AnswerVerdict::Refused { code, .. } if code == "no-target"),
+        "{nothing:?}"
+    );
+    let touch = tokio::spawn(async move { early.touch_once("e.1", 3, &owner()).await });
     until("the intent waits for the journal", async || {
         (metric(bridge.address, "primrack_journal_queue").await >= 1.0).then_some(())
     })
     .await;
     let (room, address) = bridge.kill().await;
-    assert!(touch.await.is_err(), "nobody was told anything");
+    assert_eq!(touch.await.unwrap(), None, "nobody was told anything");
     other.execute_batch("ROLLBACK").unwrap();
     drop(other);
     assert_eq!((tally(&room), starts(&room)), ([0; 4], 0));
@@ -198,6 +205,109 @@ async fn killed_while_the_guest_boots_it_is_adopted() {
     assert!(!console(&room).contains("GUEST-READY"), "not ready yet");
     let bridge = BridgeProcess::start_at(room, address).await;
     adopted(bridge, &rack, &first).await;
+}
+
+/// A process that leaves a line with each start.
+fn quick_room() -> Room {
+    let config = format!(
+        "{WORLD}
+[backends.local.process]
+state_dir = 'processes'
+[backends.local.process.servers.one]
+command = ['sh', '-c', 'echo started >> \"$0\"; exec sleep 600', 'STARTS']
+[targets]
+web-1 = {{ backend = 'local', address = 'one' }}
+[objects.rack-1]
+touch = 'start'
+units = {{ 3 = 'web-1' }}
+"
+    );
+    let room = Room::new(&config, ["rack-1"]);
+    let starts = room.at("starts").display().to_string();
+    fs::write(room.config(), config.replace("STARTS", &starts)).unwrap();
+    room
+}
+
+/// What the target shows once it was looked at after a start of the bridge.
+async fn settled(room: &Room) -> String {
+    until("the machine was looked at", async || {
+        let states = Control::of(room).get("/states").await;
+        let state = &states[0]["state"];
+        let power = state["power"].as_str()?;
+        (["on", "off"].contains(&power) && state["stale"].is_null() && state["transition"].is_null())
+            .then(|| power.to_owned())
+    })
+    .await
+}
+
+/// How often an event was accepted, by the journal.
+fn times_accepted(room: &Room, event: &str) -> usize {
+    let of_event = |entry: &Entry| {
+        matches!(entry, Entry::Decision(decision) if !matches!(decision.receipt.verdict, Verdict::Refused(_))
+            && decision.intent.origin.as_ref().is_some_and(|origin| origin.event == event))
+    };
+    room.entries().iter().filter(|entry| of_event(entry)).count()
+}
+
+/// The stages above are held; here the kill comes whenever it comes. What must hold holds at any moment.
+#[tokio::test]
+async fn killed_at_any_moment_of_a_start_it_is_done_at_most_once_and_only_if_recorded() {
+    let mut bridge = BridgeProcess::start(quick_room()).await;
+    let mut found = [0; 3];
+    for round in 0..12_u64 {
+        assert_eq!(settled(&bridge.room).await, "off");
+        let before = starts(&bridge.room);
+        let event = format!("e.{round}");
+        // Meets this boot first, so that the touch is one message. Nobody takes its pushes.
+        let mut script = bridge.script("rack-1");
+        script.register().await;
+        let mut early = script.clone();
+        let touch = {
+            let event = event.clone();
+            tokio::spawn(async move { early.touch_once(&event, 3, &owner()).await })
+        };
+        tokio::time::sleep(Duration::from_millis(round)).await;
+        let (room, address) = bridge.kill().await;
+        let answered = touch.await.unwrap();
+        let recorded = times_accepted(&room, &event);
+        assert_eq!(room.verify().fault, None);
+        assert!(
+            recorded <= 1 && (answered.is_none() || recorded == 1),
+            "an answer means that it is recorded"
+        );
+
+        bridge = BridgeProcess::start_at(room, address).await;
+        let power = settled(&bridge.room).await;
+        let running = bridge.room.processes("processes", "one").len();
+        assert_eq!(running, usize::from(power == "on"));
+        if running == 1 {
+            until("its line", async || (starts(&bridge.room) > before).then_some(())).await;
+        }
+        let started = starts(&bridge.room) - before;
+        assert!(started <= recorded, "round {round}: done and not recorded");
+        found[recorded + started] += 1;
+
+        let again = bridge.script("rack-1").touch(&event, 3, &owner()).await;
+        accepted(&again);
+        assert!(answered.is_none_or(|first| first == again), "round {round}: another receipt");
+        assert_eq!(times_accepted(&bridge.room, &event), 1);
+        if recorded == 0 {
+            until("it is done now", async || (starts(&bridge.room) > before).then_some(())).await;
+        }
+        let power = settled(&bridge.room).await;
+        assert_eq!(power == "on", recorded == 0 || started == 1, "round {round}: {power}");
+        assert_eq!(starts(&bridge.room) - before, if recorded == 0 { 1 } else { started }, "round {round}");
+        if power == "on" {
+            let off = json!({ "at": { "target": "web-1" }, "action": "hard-off", "operator": "ada" });
+            let (_, receipt) = Control::of(&bridge.room).touch(off).await;
+            assert_eq!(receipt["words"], "Powering off web-1.", "{receipt}");
+        }
+        until("it is off", async || (settled(&bridge.room).await == "off").then_some(())).await;
+    }
+    let [unrecorded, interrupted, done] = found;
+    println!("killed before the journal {unrecorded}, before the start {interrupted}, after it {done}");
+    let (room, _) = bridge.kill().await;
+    assert_eq!(room.verify().fault, None);
 }
 
 /// A small file system of its own, for the journal. Gone when dropped.

@@ -402,6 +402,23 @@ async fn a_thousand_racks_come_back_at_once_and_the_sick_ones_hold_up_nobody() {
     .await;
     println!("one change reached 900 racks in {:.1?}", grid.begun.lock().elapsed());
     assert!(bridge.peak_mib() < MEMORY_MIB, "{} MiB", bridge.peak_mib());
+    // Who cannot be reached is shown as silent, and nobody else. A slow one answers at last.
+    let control = Control::of(&bridge.room);
+    primrack_tests::until("the sick ones are silent", async || {
+        let objects = control.get("/objects").await;
+        let silent = |object: &serde_json::Value| !object["silent"].is_null();
+        let mut right = true;
+        for object in objects.as_array().unwrap() {
+            let rack: usize = object["object"].as_str().unwrap().trim_start_matches("rack-").parse().unwrap();
+            match grid.places[rack].manner {
+                Manner::Healthy => assert!(!silent(object), "{object}"),
+                Manner::Slow => {}
+                _ => right &= silent(object),
+            }
+        }
+        right.then_some(())
+    })
+    .await;
 
     // Healed and registered again, the sick ones get everything too: nothing was lost.
     grid.healed.store(true, Relaxed);
