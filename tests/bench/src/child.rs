@@ -40,9 +40,11 @@ impl Server {
     /// Starts this program as a server and waits until it listens.
     pub(crate) async fn start(spec: &Spec) -> anyhow::Result<Self> {
         let begun = std::time::Instant::now();
+        let (name, cores) = crate::cores::told(crate::cores::cores()?);
         let mut process = Command::new(std::env::current_exe()?)
             .arg("--serve")
             .arg(serde_json::to_string(spec)?)
+            .env(name, cores)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)

@@ -12,12 +12,34 @@ pub(crate) enum Place {
     Load,
 }
 
+/// The cores that this program may use, as it was started: servers inherit the pinning of the load and are told.
+const ALLOWED: &str = "PRIMRACK_BENCH_CORES";
+
+/// What servers are started with besides.
+pub(crate) fn told(cores: &[usize]) -> (&'static str, String) {
+    (ALLOWED, cores.iter().map(usize::to_string).collect::<Vec<_>>().join(","))
+}
+
+/// Every core that this program was started with.
+pub(crate) fn cores() -> anyhow::Result<&'static [usize]> {
+    static CORES: std::sync::OnceLock<Vec<usize>> = std::sync::OnceLock::new();
+    if let Some(cores) = CORES.get() {
+        return Ok(cores);
+    }
+    let cores = match std::env::var(ALLOWED) {
+        Ok(list) => list.split(',').map(str::parse).collect::<Result<_, _>>()?,
+        Err(_) => {
+            let allowed = sched_getaffinity(Pid::from_raw(0))?;
+            (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false)).collect()
+        }
+    };
+    Ok(CORES.get_or_init(|| cores))
+}
+
 /// Pins this process, before it has other threads. With a single core everything shares it, and no
 /// figure means much: that is said.
 pub(crate) fn pin(place: Place) -> anyhow::Result<()> {
-    let allowed = sched_getaffinity(Pid::from_raw(0))?;
-    let cores: Vec<usize> =
-        (0..CpuSet::count()).filter(|core| allowed.is_set(*core).unwrap_or(false)).collect();
+    let cores = cores()?;
     let core = match place {
         Place::Server => cores.first(),
         Place::Load => cores.last(),

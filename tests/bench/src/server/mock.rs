@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Found, Hint, Hints};
-use primrack_model::{Action, Address, Cause, Command, Observation, Power};
+use primrack_model::{Action, Address, Command, Observation, Power};
 
 /// As many machines as there are targets, all in memory, addressed by number.
 #[derive(Debug)]
@@ -40,10 +40,7 @@ impl Mock {
         self.states.lock()[number] = power;
         let hints = self.hints.borrow().clone();
         match hints {
-            Some(hints) => hints
-                .send(Hint::State(address(number), Observation::caused(power, Cause::Guest)))
-                .await
-                .is_ok(),
+            Some(hints) => hints.send(Hint::State(address(number), Observation::of(power))).await.is_ok(),
             None => false,
         }
     }
@@ -96,7 +93,7 @@ impl Adapter for Mock {
         self.states.lock()[number] = power;
         let hints = self.hints.borrow().clone();
         if let Some(hints) = hints {
-            let seen = Observation::caused(power, Cause::Operator);
+            let seen = Observation::of(power);
             // Without a listener the driver looks by itself.
             drop(hints.send(Hint::State(command.address.clone(), seen)).await);
         }
