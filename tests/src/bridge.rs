@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use primrack_app::compose::{Bridge, check, start};
 use primrack_app::config::read;
@@ -104,11 +105,26 @@ impl BridgeProcess {
         Self::start_at(room, SocketAddr::from(([127, 0, 0, 1], 0))).await
     }
 
-    /// Starts it where one listened before.
+    /// Starts it where one listened before. For a moment that address may be taken: by a machine of the killed
+    /// bridge between fork and exec, or by somebody's outgoing connection.
     ///
     /// # Panics
     /// When it does not come up.
     pub async fn start_at(room: Room, at: SocketAddr) -> Self {
+        for _ in 0..50 {
+            match Self::try_start(&room, at).await {
+                Ok((address, child)) => return Self { address, room, child },
+                Err(words) if words.contains("Address already in use") => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(words) => panic!("the bridge did not come up: {words}"),
+            }
+        }
+        panic!("{at} stays taken");
+    }
+
+    /// Starts it once; what it said, if it did not come up.
+    async fn try_start(room: &Room, at: SocketAddr) -> Result<(SocketAddr, Child), String> {
         let mut child = Command::new(program())
             .args(["serve", "--log", "json", "--config"])
             .arg(room.config())
@@ -126,16 +142,16 @@ impl BridgeProcess {
             while let Ok(Some(line)) = log.next_line().await {
                 let read: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
                 if read["fields"]["message"] == "the bridge is up" {
-                    return read["fields"]["address"].as_str().unwrap().parse().unwrap();
+                    return Ok(read["fields"]["address"].as_str().unwrap().parse().unwrap());
                 }
                 said.push(line);
             }
-            panic!("the bridge did not come up: {}", said.join("\n"));
+            Err(said.join("\n"))
         };
-        let address = soon("the bridge comes up", up).await;
+        let address = soon("the bridge comes up", up).await?;
         // Its pipe has to be emptied, or it would wait for us at last.
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-        Self { address, room, child }
+        Ok((address, child))
     }
 
     /// kill -9: no chance to put anything in order.

@@ -1,4 +1,5 @@
 //! The control socket, two people at once, and events that are sent again.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use primrack_app::rack::{Avatar, Faults, Rack};
 use primrack_engine::journal::Entry;

@@ -3,6 +3,7 @@
 //!
 //! No stage is guessed by waiting. The journal is made to wait by a lock that the test holds; QEMU is
 //! started through a program of the test's that counts its starts and can be held up before it becomes QEMU.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,10 +12,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use primrack_app::rack::{Avatar, Rack};
-use primrack_engine::journal::Entry;
-use primrack_model::{Outcome, Verdict};
+use primrack_engine::journal::{Decision, Entry, Journal, JournalSettings, PolicyNote};
+use primrack_model::{
+    Action, Actor, ActorKind, Edge, Intent, IntentId, ObjectId, OriginKey, Outcome, Receipt, TargetId,
+    UnixMs, Verdict, Via,
+};
 use primrack_tests::http::{get, metric};
-use primrack_tests::{BridgeProcess, Control, Room, TestBridge, WORLD, guest, menu, owner, soon, until};
+use primrack_tests::{
+    BridgeProcess, Control, OWNER, Room, TestBridge, WORLD, guest, menu, owner, soon, until,
+};
 use primrack_wire::world::{AnswerEntry, AnswerVerdict};
 use serde_json::json;
 
@@ -247,6 +253,48 @@ fn times_accepted(room: &Room, event: &str) -> usize {
             && decision.intent.origin.as_ref().is_some_and(|origin| origin.event == event))
     };
     room.entries().iter().filter(|entry| of_event(entry)).count()
+}
+
+/// As killed right after the journal took it, whatever the bridge would have done next.
+#[tokio::test]
+async fn what_is_recorded_and_was_not_done_yet_is_marked_interrupted_and_never_done_unasked() {
+    let room = quick_room();
+    fs::create_dir(room.at("state")).unwrap();
+    let intent = Intent {
+        id: IntentId::now(),
+        actor: Actor::new(ActorKind::Avatar, OWNER, "Ada Lovelace"),
+        action: Action::Start,
+        target: TargetId::new("web-1").unwrap(),
+        via: Via { edge: Edge::World, object: Some(ObjectId::new("rack-1").unwrap()), unit: Some(3) },
+        origin: Some(OriginKey { source: "rack-1".into(), event: "e.1".into() }),
+        at: UnixMs::now(),
+    };
+    let receipt = Receipt {
+        intent: intent.id,
+        target: intent.target.clone(),
+        action: intent.action,
+        verdict: Verdict::Accepted,
+        words: "Starting web-1.".to_owned(),
+        at: UnixMs::now(),
+    };
+    let decision = Decision { intent, receipt, policy: PolicyNote::default() };
+    let (journal, _) = Journal::open(&room.journal(), &JournalSettings::default()).unwrap();
+    journal.append(&Entry::Decision(Box::new(decision))).await.unwrap();
+    journal.close().await;
+
+    let bridge = BridgeProcess::start(room).await;
+    assert_eq!(settled(&bridge.room).await, "off");
+    let mut script = bridge.script("rack-1");
+    script.register().await;
+    accepted(&script.touch("e.1", 3, &owner()).await);
+    until("the interruption is noted", async || (tally(&bridge.room)[3] == 1).then_some(())).await;
+    assert_eq!((settled(&bridge.room).await.as_str(), starts(&bridge.room)), ("off", 0));
+    assert_eq!(metric(bridge.address, "primrack_commands_interrupted_total").await, 1.0);
+    // Asked anew it is done.
+    accepted(&script.touch("e.2", 3, &owner()).await);
+    until("it is done", async || (starts(&bridge.room) == 1).then_some(())).await;
+    let (room, _) = bridge.kill().await;
+    assert_eq!(room.verify().fault, None);
 }
 
 /// The stages above are held; here the kill comes whenever it comes. What must hold holds at any moment.

@@ -1,5 +1,6 @@
 //! What must not work: each message, copy, callback and answer that should be refused is refused with its
 //! own reason, counted, and in the audit; never with a status of 500 or above.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -4,6 +4,7 @@
 //! The racks are simulated: a region side made of the bridge's own wire code, ten listeners that play ten
 //! simulators. The bridge is the real program in a process of its own; its forty targets are real processes
 //! that are off, each shown on all thousand racks.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::HashMap;
 use std::convert::Infallible;

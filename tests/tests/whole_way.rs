@@ -1,5 +1,6 @@
 //! The whole way of the data once, on a real virtual machine: a rack registers, an avatar touches, the
 //! bridge decides and journals, QEMU boots a guest, and the rack is told by signed pushes.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::time::{Duration, Instant};
 
