@@ -203,7 +203,8 @@ impl Book {
                 let (with, by, since) = (*with, by.clone(), *since);
                 let (tell, durable) = oneshot::channel();
                 if active.durable {
-                    let _ = tell.send(true);
+                    // A joiner that has gone away needs no word.
+                    let _gone = tell.send(true);
                 } else {
                     active.joiners.push(tell);
                 }
@@ -220,9 +221,9 @@ impl Book {
             return Admission::Refused(refusal);
         }
         let before = slot.shown();
-        if let Some(old) = slot.active.take() {
+        if let Some(mut old) = slot.active.take() {
             finish(
-                old,
+                &mut old,
                 Finish::Superseded(format!(
                     "{} for {}",
                     action.doing().to_lowercase(),
@@ -257,7 +258,7 @@ impl Book {
                 Some(active) if active.transition.intent == intent => {
                     active.durable = true;
                     for joiner in active.joiners.drain(..) {
-                        let _ = joiner.send(true);
+                        let _gone = joiner.send(true);
                     }
                     // A failure's words belong to the command before.
                     slot.detail = SmolStr::default();
@@ -292,7 +293,7 @@ impl Book {
             let was_durable = ended.as_ref().is_some_and(|active| active.durable);
             if let Some(mut active) = ended {
                 for joiner in active.joiners.drain(..) {
-                    let _ = joiner.send(false);
+                    let _gone = joiner.send(false);
                 }
                 if let Some(why) = why {
                     slot.detail = clip(why);
@@ -354,13 +355,13 @@ impl Book {
             });
             let ended = finished.is_some();
             if let Some(how) = finished
-                && let Some(active) = slot.active.take()
+                && let Some(mut active) = slot.active.take()
             {
                 let how = match how {
                     Finish::Died(_) => Finish::Died(slot.detail.to_string()),
                     other => other,
                 };
-                finish(active, how);
+                finish(&mut active, how);
             }
             if changed || ended || slot.shown() != before {
                 slot.touch(before, now);
@@ -399,7 +400,7 @@ impl Book {
         if self.stream.receiver_count() > 0 {
             let event = StateEvent { target: self.inventory.target(ix).id.clone(), state: self.view(ix) };
             // Nobody listening any more is no fault.
-            let _ = self.stream.send(event);
+            drop(self.stream.send(event));
         }
     }
 
@@ -438,10 +439,10 @@ impl Sink for Book {
     }
 }
 
-fn finish(mut active: Box<Active>, how: Finish) {
+fn finish(active: &mut Active, how: Finish) {
     if let Some(tell) = active.finish.take() {
         // The command's task may have given up at its deadline in this moment.
-        let _ = tell.send(how);
+        let _gone = tell.send(how);
     }
 }
 

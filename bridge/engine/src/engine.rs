@@ -241,7 +241,9 @@ impl Engine {
             }
         };
         if let Some(told) = joined {
-            return told.await.unwrap_or_else(|_| unreachable!("the deciding task answers everybody before it ends"));
+            return told
+                .await
+                .unwrap_or_else(|_| unreachable!("the deciding task answers everybody before it ends"));
         }
         // A task of its own, so that a caller who hangs up cannot leave an intent half decided.
         let engine = Arc::clone(self);

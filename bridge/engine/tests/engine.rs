@@ -1,5 +1,7 @@
 //! The engine from intent to effect, with an adapter that can be told to hang, fail or lie.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -110,6 +110,9 @@ pub enum InventoryError {
     },
 }
 
+/// An object as configured: id, label, what a touch does, and which unit shows which target.
+pub type ObjectPlan = (ObjectId, SmolStr, TouchMode, Vec<(u8, TargetId)>);
+
 /// What there is.
 #[derive(Debug, Default)]
 pub struct Inventory {
@@ -128,7 +131,7 @@ impl Inventory {
     /// When an id is used twice or a unit shows a target that is not there.
     pub fn new(
         targets: Vec<TargetEntry>,
-        objects: Vec<(ObjectId, SmolStr, TouchMode, Vec<(u8, TargetId)>)>,
+        objects: Vec<ObjectPlan>,
         people: Vec<Person>,
     ) -> Result<Self, InventoryError> {
         let mut target_by_id = HashMap::with_capacity(targets.len());

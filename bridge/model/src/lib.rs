@@ -20,7 +20,7 @@ pub use actor::{Actor, ActorKind, UnknownActor};
 pub use ids::{BackendId, BadId, GroupId, IntentId, ObjectId, TargetId};
 pub use intent::{Command, Edge, Intent, OriginKey, Via};
 pub use inventory::{
-    Inventory, InventoryError, ObjectEntry, Person, TargetEntry, TargetIx, TargetKind, TouchMode,
+    Inventory, InventoryError, ObjectEntry, ObjectPlan, Person, TargetEntry, TargetIx, TargetKind, TouchMode,
 };
 pub use power::{Cause, Power};
 pub use receipt::{Receipt, Refusal, RefusalCode, Verdict};

@@ -108,7 +108,6 @@ impl Policy {
     ///
     /// # Errors
     /// The intent comes back with the [`Refusal`]: `NoTarget`, `NotPermitted` or `Forbidden`.
-    #[expect(clippy::result_large_err, reason = "the intent is moved in and out again, not copied")]
     pub fn decide(&self, intent: Intent) -> Result<Permit, (Intent, Refusal)> {
         let Some(target) = self.inventory.find_target(intent.target.as_str()) else {
             let refusal = words::no_target(intent.target.as_str());

@@ -154,7 +154,11 @@ async fn bridge(
     let avatars = people()
         .iter()
         .zip(notes)
-        .map(|(who, note)| AvatarView { id: who.id.to_string(), name: who.name.to_string(), note: note.to_owned() })
+        .map(|(who, note)| AvatarView {
+            id: who.id.to_string(),
+            name: who.name.to_string(),
+            note: note.to_owned(),
+        })
         .collect();
     let mut made = None;
     let bridge = start_with(checked, Some(listener), |engine, stop| {
@@ -216,10 +220,16 @@ fn introduce(house: &House, bridge: &Bridge, terminal: bool, json: bool) -> anyh
     let config = house.config();
     line(&format!("The bridge listens at http://{address} (/healthz, /metrics; objects post to /world/1)."))?;
     if terminal {
-        line("The servers are real processes of this machine; the rack in this terminal is a simulated object.")?;
+        line(
+            "The servers are real processes of this machine; the rack in this terminal is a simulated object.",
+        )?;
     } else {
-        line(&format!("Open http://{address}/ and touch a unit. For the audience: http://{address}/audience"))?;
-        line("The servers are real processes of this machine; the region is simulated and runs the rack's own script.")?;
+        line(&format!(
+            "Open http://{address}/ and touch a unit. For the audience: http://{address}/audience"
+        ))?;
+        line(
+            "The servers are real processes of this machine; the region is simulated and runs the rack's own script.",
+        )?;
     }
     line(&format!("In another terminal: export PRIMRACK_CONFIG={}", config.display()))?;
     line("then: primrack watch · primrack touch web-1 start --wait · primrack audit show · primrack doctor")?;

@@ -14,8 +14,6 @@ use crate::rack::Avatar;
 pub(crate) const PROFILE: Profile = Profile::SecondLife;
 /// From one rack to the next, metres.
 const STEP: f64 = 1.6;
-/// A rack's units are drawn for at least this many, so that a short one still looks like a rack.
-const LEAST: u8 = 8;
 
 /// Starts the region with a rack per object; the racks' notecards hold their keys and the bridge's address.
 ///
@@ -43,10 +41,14 @@ pub(crate) async fn open(
             key.id.as_str(),
             key.secret.reveal()
         );
-        let units = object.units.last().map_or(0, |(unit, _)| *unit).max(LEAST);
+        let units = object.units.last().map_or(0, |(unit, _)| *unit).max(1);
         room.rack.push(RackPlan {
             id: id.to_owned(),
-            position: [128.0 + STEP * (f64::from(at) - f64::from(count.saturating_sub(1)) / 2.0), 128.0, 20.0],
+            position: [
+                128.0 + STEP * (f64::from(at) - f64::from(count.saturating_sub(1)) / 2.0),
+                128.0,
+                20.0,
+            ],
             turned: -90.0,
             units,
             script: "rack".to_owned(),
@@ -55,6 +57,7 @@ pub(crate) async fn open(
             key: None,
         });
     }
-    let settings = RegionSettings { profile: PROFILE, name: "Primrack".to_owned(), ..RegionSettings::default() };
+    let settings =
+        RegionSettings { profile: PROFILE, name: "Primrack".to_owned(), ..RegionSettings::default() };
     Ok(Region::start(settings, &room).await?)
 }

@@ -31,6 +31,8 @@ struct Copy {
     objects: HashMap<ObjectId, String>,
     /// The touch whose way is being measured, by object.
     touched: HashMap<ObjectId, Touched>,
+    /// Open menus, since an answer begins a way anew: thinking time is nobody's delay.
+    menus: HashMap<DialogId, ObjectId>,
 }
 
 #[derive(Debug)]
@@ -85,7 +87,11 @@ impl RegionScene {
     ///
     /// # Errors
     /// When the region is gone already.
-    pub(crate) async fn show(self: &Arc<Self>, region: Region, stop: CancellationToken) -> anyhow::Result<()> {
+    pub(crate) async fn show(
+        self: &Arc<Self>,
+        region: Region,
+        stop: CancellationToken,
+    ) -> anyhow::Result<()> {
         let (snapshot, mut events) = region.snapshot().await?;
         {
             let mut copy = self.copy.lock();
@@ -163,10 +169,11 @@ impl RegionScene {
             RegionEvent::Dialog(dialog) => {
                 let (to, from, text) = (dialog.avatar.to_string(), dialog.from, dialog.text);
                 let Ok(id) = u32::try_from(dialog.id.0) else { return };
+                copy.menus.insert(dialog.id, dialog.object);
                 if dialog.text_box {
                     SceneEvent::TextBox { to, dialog: id, from, text }
                 } else {
-                    SceneEvent::Dialog { to, dialog: id, from, text, buttons: reading_order(dialog.buttons) }
+                    SceneEvent::Dialog { to, dialog: id, from, text, buttons: reading_order(&dialog.buttons) }
                 }
             }
             RegionEvent::Chat(chat) => SceneEvent::Say {
@@ -174,13 +181,16 @@ impl RegionScene {
                 from: match chat.voice {
                     Voice::Debug => format!("{} (script trouble)", chat.name),
                     Voice::Owner => format!("{} (to its owner)", chat.name),
-                    Voice::Whisper | Voice::Say | Voice::Shout | Voice::Private | Voice::InstantMessage => chat.name,
+                    Voice::Whisper | Voice::Say | Voice::Shout | Voice::Private | Voice::InstantMessage => {
+                        chat.name
+                    }
                 },
                 text: chat.text,
             },
             RegionEvent::Touched { prim, .. } => {
                 let Some(prim) = copy.prims.get(&prim).cloned() else { return };
-                let what = format!("{}, {}", copy.objects.get(&prim.object).map_or("", String::as_str), prim.name);
+                let what =
+                    format!("{}, {}", copy.objects.get(&prim.object).map_or("", String::as_str), prim.name);
                 copy.touched.insert(prim.object, Touched { what, at: Instant::now(), hops: Vec::new() });
                 return;
             }
@@ -201,7 +211,16 @@ impl RegionScene {
             RegionEvent::Up => {
                 SceneEvent::Say { to: None, from: "Region".to_owned(), text: "The region is up.".to_owned() }
             }
-            RegionEvent::Avatar { .. } | RegionEvent::AvatarGone { .. } | RegionEvent::DialogClosed { .. } => return,
+            RegionEvent::DialogClosed { dialog, .. } => {
+                if let Some(object) = copy.menus.remove(&dialog)
+                    && let Some(touched) = copy.touched.get_mut(&object)
+                {
+                    touched.at = Instant::now();
+                    touched.hops.clear();
+                }
+                return;
+            }
+            RegionEvent::Avatar { .. } | RegionEvent::AvatarGone { .. } => return,
         };
         drop(copy);
         self.tell(told);
@@ -251,7 +270,7 @@ impl Copy {
             Way::Out => {
                 let before = (since - ms).max(0.0);
                 touched.hops = vec![
-                    Hop { name: "touch to script's call".to_owned(), ms: before },
+                    Hop { name: "script".to_owned(), ms: before },
                     Hop { name: "bridge decides, records, answers".to_owned(), ms },
                 ];
                 format!("answered after {since:.0} ms")
@@ -259,7 +278,9 @@ impl Copy {
             Way::In => {
                 let so_far: f32 = touched.hops.iter().map(|hop| hop.ms).sum();
                 touched.hops.truncate(2);
-                touched.hops.push(Hop { name: "machine and bridge".to_owned(), ms: (since - so_far - ms).max(0.0) });
+                touched
+                    .hops
+                    .push(Hop { name: "machine and bridge".to_owned(), ms: (since - so_far - ms).max(0.0) });
                 touched.hops.push(Hop { name: "push drawn by the script".to_owned(), ms });
                 format!("shown after {since:.0} ms")
             }
@@ -277,7 +298,10 @@ impl Scene for RegionScene {
                 name: copy.name.clone(),
                 simulated: true,
                 size: [256.0, 256.0],
-                note: format!("A simulated region that runs the rack's own scripts as {} would.", copy.profile),
+                note: format!(
+                    "A simulated region that runs the rack's own scripts as {} would.",
+                    copy.profile
+                ),
             },
             avatars: self.avatars.clone(),
             prims: copy.prims.values().map(|prim| copy.view(prim)).collect(),
@@ -301,7 +325,9 @@ async fn perform(region: &Region, deed: Deed) -> Result<(), String> {
     let who = Uuid::parse_str(deed.avatar()).map_err(|_| "that is nobody".to_owned())?;
     let done = match deed {
         Deed::Touch { prim, .. } => region.touch(who, PrimId(prim)).await,
-        Deed::Choose { dialog, button, .. } => region.answer_dialog(who, DialogId(u64::from(dialog)), button).await,
+        Deed::Choose { dialog, button, .. } => {
+            region.answer_dialog(who, DialogId(u64::from(dialog)), button).await
+        }
         Deed::Write { dialog, text, .. } => region.write(who, DialogId(u64::from(dialog)), text).await,
     };
     match done {
@@ -312,7 +338,7 @@ async fn perform(region: &Region, deed: Deed) -> Result<(), String> {
 }
 
 /// Dialogs show three buttons to a row, from the bottom row up; people read from the top.
-fn reading_order(buttons: Vec<String>) -> Vec<String> {
+fn reading_order(buttons: &[String]) -> Vec<String> {
     buttons.chunks(3).rev().flatten().filter(|label| !label.trim().is_empty()).cloned().collect()
 }
 
@@ -332,6 +358,6 @@ mod tests {
     #[test]
     fn buttons_are_read_from_the_top_row() {
         let buttons = ["Close", " ", " ", "Start", "Save", "Reset"].map(str::to_owned).to_vec();
-        assert_eq!(reading_order(buttons), ["Start", "Save", "Reset", "Close"]);
+        assert_eq!(reading_order(&buttons), ["Start", "Save", "Reset", "Close"]);
     }
 }

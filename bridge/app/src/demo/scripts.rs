@@ -30,7 +30,8 @@ const SOURCES: &[(&str, &str)] = sources![
 /// # Errors
 /// A mistake in the source, which the tests would have found.
 pub(crate) fn rack(profile: Profile) -> anyhow::Result<String> {
-    let read = |path: &str| SOURCES.iter().find(|(known, _)| *known == path).map(|(_, text)| (*text).to_owned());
+    let read =
+        |path: &str| SOURCES.iter().find(|(known, _)| *known == path).map(|(_, text)| (*text).to_owned());
     Ok(expand(&read, "objects/rack/rack.lsl", profile)?)
 }
 

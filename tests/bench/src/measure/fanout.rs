@@ -243,13 +243,13 @@ pub(super) async fn flap(scale: Scale) -> anyhow::Result<Vec<Row>> {
     let pushes: Vec<f64> =
         fan.sink.per_object().iter().zip(&before).map(|(now, then)| f64::from(now - then)).collect();
     let busiest = pushes.iter().copied().fold(0.0, f64::max);
-    let span = seconds as f64 + late.as_secs_f64();
+    let span = f64::from(seconds) + late.as_secs_f64();
     let rows = vec![
         Row::new("flap-coalesce pushes/s", median(&pushes) / span, Good::Low, 2.0, 1.0)
             .of(format!("{:.2} an object and second", median(&pushes) / span), "")
             .with(format!(
                 "{:.0} flips an object and second for {seconds} s; at most {:.2} pushes/s to one",
-                flips as f64 / OBJECTS as f64 / seconds as f64,
+                flips as f64 / OBJECTS as f64 / f64::from(seconds),
                 busiest / span
             )),
         Row::new("flap-coalesce last s", late.as_secs_f64(), Good::Low, 2.0, 1.0)

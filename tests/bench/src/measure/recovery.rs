@@ -17,7 +17,10 @@ use crate::words::{BridgeSpec, Spec};
 const OBJECTS: usize = 8_192;
 
 /// What the journal says about every event: how many decisions accepted it, and the intents.
-fn journal(path: &Path) -> anyhow::Result<(HashMap<(String, String), u32>, HashSet<String>)> {
+/// How often each event was decided, and which intents ended.
+type Story = (HashMap<(String, String), u32>, HashSet<String>);
+
+fn journal(path: &Path) -> anyhow::Result<Story> {
     let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mut accepted = HashMap::new();
     let mut intents = HashSet::new();

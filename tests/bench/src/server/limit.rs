@@ -90,7 +90,7 @@ impl Writer {
                 Ok(()) => {
                     for row in batch.drain(..) {
                         // Whoever stopped waiting does not want to know.
-                        let _ = row.tell.send(());
+                        let _gone = row.tell.send(());
                     }
                 }
                 Err(error) => {
