@@ -160,6 +160,10 @@ impl Engine {
     pub fn subscribe(&self) -> broadcast::Receiver<StateEvent> {
         self.book.subscribe()
     }
+    /// Waits until the bridge stops: for streams that would hold it up otherwise.
+    pub async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
     /// How each backend stands.
     #[must_use]
     pub fn backends(&self) -> Vec<(BackendId, &'static str, DriverStatus)> {

@@ -154,6 +154,8 @@ async fn watch(State(state): State<ControlState>) -> Response {
             let next = tokio::select! {
                 next = changes.recv() => next,
                 () = tx.closed() => return,
+                // Its last word is the end of the stream.
+                () = engine.stopped() => return,
             };
             match next {
                 Ok(StateEvent { target, state }) => {
