@@ -31,11 +31,16 @@ async fn region(profile: Profile, bridge: std::net::SocketAddr, racks: u32) -> R
     let mut room = primrack_region::Room::default();
     room.scripts.insert("rack".to_owned(), script(profile));
     for (name, key) in [("Ada Lovelace", ada()), ("Eve", STRANGER)] {
-        room.avatar.push(AvatarPlan { name: name.to_owned(), key: Some(key), position: [128.0, 128.0, 21.0] });
+        room.avatar.push(AvatarPlan {
+            name: name.to_owned(),
+            key: Some(key),
+            position: [128.0, 128.0, 21.0],
+        });
     }
     for rack in 1..=racks {
         let id = format!("rack-{rack}");
-        let notecard = format!("id = {id}\nkey = a.{SECRET}\nbridge = http://{bridge}/world/1\nunnamed = ignore\n");
+        let notecard =
+            format!("id = {id}\nkey = a.{SECRET}\nbridge = http://{bridge}/world/1\nunnamed = ignore\n");
         let (row, place) = (f64::from(rack / 10), f64::from(rack % 10));
         room.rack.push(RackPlan {
             id,
@@ -56,7 +61,8 @@ fn process_targets(racks: u32) -> String {
     let mut config = WORLD.to_owned();
     config.push_str("[backends.local.process]\nstate_dir = 'processes'\n");
     for rack in 1..=racks {
-        writeln!(config, "[backends.local.process.servers.p{rack}]\ncommand = ['/bin/sleep', '600']").unwrap();
+        writeln!(config, "[backends.local.process.servers.p{rack}]\ncommand = ['/bin/sleep', '600']")
+            .unwrap();
         writeln!(config, "[targets.p{rack}]\nbackend = 'local'").unwrap();
         writeln!(config, "[objects.rack-{rack}]\nunits = {{ 1 = 'p{rack}' }}").unwrap();
     }
@@ -84,7 +90,11 @@ async fn says(region: &Region, rack: &str, name: &str, wanted: &str) -> PrimView
     .await
 }
 
-async fn next<T>(events: &mut Receiver<RegionEvent>, what: &str, pick: impl Fn(RegionEvent) -> Option<T>) -> T {
+async fn next<T>(
+    events: &mut Receiver<RegionEvent>,
+    what: &str,
+    pick: impl Fn(RegionEvent) -> Option<T>,
+) -> T {
     let hearing = async {
         loop {
             if let Some(found) = pick(events.recv().await.unwrap()) {
@@ -200,7 +210,9 @@ async fn a_restarted_region_registers_a_hundred_racks_again_without_hands() {
     let all_heard = async |since: i64| {
         until("all racks are heard", async || {
             let objects = world.objects();
-            let heard = |o: &primrack_world::ObjectStatus| o.heard.is_some_and(|at| at.0 > since) && o.silent.is_none();
+            let heard = |o: &primrack_world::ObjectStatus| {
+                o.heard.is_some_and(|at| at.0 > since) && o.silent.is_none()
+            };
             objects.iter().all(heard).then_some(())
         })
         .await;
@@ -234,7 +246,9 @@ async fn a_lost_answer_doubles_nothing() {
     let accepted = room
         .entries()
         .iter()
-        .filter(|entry| matches!(entry, primrack_engine::journal::Entry::Decision(d) if d.receipt.is_accepted()))
+        .filter(
+            |entry| matches!(entry, primrack_engine::journal::Entry::Decision(d) if d.receipt.is_accepted()),
+        )
         .count();
     assert_eq!(accepted, 1);
     assert_eq!(room.processes("processes", "p1").len(), 1);
@@ -249,7 +263,9 @@ async fn a_copied_rack_is_refused_and_reported() {
     let (_, mut events) = region.snapshot().await.unwrap();
     region.copy_object(off.object, [120.0, 120.0, 20.0], None).await.unwrap().unwrap();
     let words = next(&mut events, "the owner is told of the copy", |event| match event {
-        RegionEvent::Chat(chat) if chat.text.contains("copy") || chat.text.contains("Another") => Some(chat.text),
+        RegionEvent::Chat(chat) if chat.text.contains("copy") || chat.text.contains("Another") => {
+            Some(chat.text)
+        }
         _ => None,
     })
     .await;

@@ -313,7 +313,7 @@ async fn a_full_journal_refuses_and_nothing_is_executed() {
         let receipt = bench.engine.submit(intent(action, ADA, &event.to_string())).await;
         match receipt.verdict {
             Verdict::Refused(refusal) if refusal.code == RefusalCode::Journal => {
-                refused = Some((before, refusal))
+                refused = Some((before, refusal));
             }
             Verdict::Accepted => {
                 bench.until(|state| state.transition.is_none() && state.power != power).await;

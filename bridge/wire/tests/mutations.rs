@@ -1,5 +1,7 @@
 //! Frozen examples, damaged: nothing that was changed is ever taken, and nothing panics.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use primrack_wire::world::{Fault, Nonce, NonceField, Secret, SeqWindow, Unverified, UpBody};
 use proptest::prelude::*;
 

@@ -1,5 +1,7 @@
 //! The frozen examples of world protocol 1. If a test here fails, do not change the example.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use primrack_wire::world::{
     Ack, Answer, Dir, Fault, NonceField, PushBody, Sealing, Secret, Unverified, UpBody, WIRE_LIMIT, seal,
 };

@@ -44,10 +44,11 @@ impl World {
         }
         let now = UnixMs::now();
         let at = self.inventory.find_object(header.object).ok_or(Fault::UnknownObject)? as usize;
-        if !self.keys.knows(header.object) {
+        if !self.keys().knows(header.object) {
             return Err(Fault::UnknownObject);
         }
-        let key = self.keys.find(header.object, header.key_id, now).ok_or(Fault::UnknownKey)?;
+        let keys = self.keys();
+        let key = keys.find(header.object, header.key_id, now).ok_or(Fault::UnknownKey)?;
         let signed = unverified.verify(&key.secret)?;
         let mut station = self.station(at);
         let body = signed.admit(now.seconds(), self.nonce, &mut station.window);

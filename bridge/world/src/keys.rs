@@ -169,7 +169,7 @@ mod tests {
     fn a_mistake_names_the_line_and_no_secret() {
         for bad in [
             format!("rack-1 a {SECRET}\nrack-1 a {SECRET}"),
-            format!("ok a {SECRET}\nrack 1 {SECRET}"),
+            format!("ok a {SECRET}\nrack-1 a-b {SECRET}"),
             format!("ok a {SECRET}\nrack-1 a {SECRET} tomorrow"),
             "ok a 0123456789abcdef0123456789abcdef\nrack-1 a short".to_owned(),
         ] {

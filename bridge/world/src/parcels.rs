@@ -59,7 +59,8 @@ impl World {
         let in_flight = station.in_flight.as_deref()?;
         let object = self.inventory.objects()[at].id.as_str();
         let unverified = Unverified::parse(answer).ok().filter(|it| it.header.object == object)?;
-        let key = self.keys.find(object, in_flight.key.as_str(), UnixMs::now())?;
+        let keys = self.keys();
+        let key = keys.find(object, in_flight.key.as_str(), UnixMs::now())?;
         let body = unverified.verify(&key.secret).ok()?.answers(Dir::Ack, in_flight.seq).ok()?;
         serde_json::from_slice(body).ok()
     }
@@ -80,7 +81,8 @@ impl Parcels for World {
         let line = station.line.as_ref()?;
         let (url, key_id, form) = (Arc::clone(&line.callback), line.key.clone(), line.facts.form);
         let id = self.inventory.objects()[at].id.as_str();
-        let Some(key) = self.keys.find(id, key_id.as_str(), now) else {
+        let keys = self.keys();
+        let Some(key) = keys.find(id, key_id.as_str(), now) else {
             // Its key ended: it has to register with the new one.
             station.dirty.add(units);
             station.put_back(tells);

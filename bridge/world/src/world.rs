@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use primrack_engine::{Engine, Watcher};
 use primrack_model::{ActorKind, Intent, Inventory, ObjectId, Outcome, TargetIx, UnixMs};
 use primrack_wire::world::{KeyId, Nonce, Tell};
@@ -67,7 +67,7 @@ pub struct ObjectStatus {
 pub struct World {
     pub(crate) engine: OnceLock<Arc<Engine>>,
     pub(crate) inventory: Arc<Inventory>,
-    pub(crate) keys: Keyring,
+    keys: RwLock<Arc<Keyring>>,
     pub(crate) guard: Guard,
     pub(crate) settings: WorldSettings,
     pub(crate) nonce: Nonce,
@@ -92,7 +92,7 @@ impl World {
         let world = Arc::new(Self {
             engine: OnceLock::new(),
             inventory,
-            keys,
+            keys: RwLock::new(Arc::new(keys)),
             guard,
             settings,
             nonce,
@@ -153,12 +153,21 @@ impl World {
         let at = self.inventory.find_object(object).ok_or("it is configured no more")? as usize;
         let facts: Registration = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let key = KeyId::new(&facts.key_id).ok_or("its key id is none")?;
-        self.keys.find(object, key.as_str(), UnixMs::now()).ok_or("its key is valid no more")?;
+        self.keys().find(object, key.as_str(), UnixMs::now()).ok_or("its key is valid no more")?;
         let callback = self.guard.check_url(&facts.url).map_err(|refusal| refusal.to_string())?;
         let line =
             Line { heard: facts.at, facts, callback: Arc::new(callback), key, silent: None, dead: false };
         self.station(at).line = Some(Box::new(line));
         Ok(())
+    }
+
+    /// The keys that hold now.
+    pub(crate) fn keys(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keys.read())
+    }
+    /// Takes another set of keys from now on: how a key is changed, or an object enrolled, without a restart.
+    pub fn change_keys(&self, keys: Keyring) {
+        *self.keys.write() = Arc::new(keys);
     }
 
     pub(crate) fn station(&self, at: usize) -> MutexGuard<'_, Station> {
@@ -190,13 +199,14 @@ impl World {
     /// How every object stands.
     #[must_use]
     pub fn objects(&self) -> Vec<ObjectStatus> {
+        let keys = self.keys();
         let status = |(at, entry): (usize, &primrack_model::ObjectEntry)| {
             let station = self.station(at);
             let line = station.line.as_deref();
             ObjectStatus {
                 object: entry.id.clone(),
                 label: entry.label.clone(),
-                enrolled: self.keys.knows(entry.id.as_str()),
+                enrolled: keys.knows(entry.id.as_str()),
                 region: line.map(|line| line.facts.region.clone()),
                 grid: line.map(|line| line.facts.grid.clone()),
                 script: line.map(|line| line.facts.script.clone()),

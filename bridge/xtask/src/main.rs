@@ -2,6 +2,7 @@
 
 mod guest;
 mod packages;
+mod page;
 mod scripts;
 mod test;
 

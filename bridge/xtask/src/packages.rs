@@ -5,10 +5,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 /// A program and the packages that bring it.
-const NEEDED: [(&str, &[&str]); 3] = [
+const NEEDED: [(&str, &[&str]); 4] = [
     ("qemu-system-x86_64", &["qemu-system-x86", "qemu-system-common", "qemu-system-data", "qemu-utils"]),
     ("cpio", &["cpio"]),
     ("chromium", &["chromium"]),
+    ("npm", &["nodejs", "npm"]),
 ];
 
 /// Makes sure that every needed program is there.

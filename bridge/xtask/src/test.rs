@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{guest, packages};
+use crate::{guest, packages, page};
 
 /// Sets up what is missing and runs everything; the first failure ends it.
 #[expect(clippy::print_stdout, reason = "what a developer runs talks to a terminal")]
@@ -29,6 +29,7 @@ pub(crate) fn run() -> Result<()> {
     step("scripts", &mut || cargo(&["xtask", "scripts", "--check"]))?;
     step("documentation examples", &mut || cargo(&["test", "--quiet", "--workspace", "--doc"]))?;
     step("build", &mut || cargo(&["build", "--quiet", "--workspace", "--bins"]))?;
+    step("page", &mut || page::test(root()?))?;
     step("tests", &mut tests)?;
     println!("── all in {:.0} s", started.elapsed().as_secs_f32());
     Ok(())

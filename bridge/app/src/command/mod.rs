@@ -6,6 +6,7 @@ pub mod completions;
 pub mod demo;
 pub mod doctor;
 pub mod object;
+pub mod scripts;
 pub mod serve;
 pub mod touch;
 pub mod watch;
@@ -52,6 +53,8 @@ pub enum Command {
     Audit(audit::Audit),
     /// Says why somebody may or may not do something
     Why(why::Why),
+    /// For script authors: LSL checked and run as each grid would
+    Scripts(scripts::ScriptsCommand),
     /// Prints completions for a shell
     Completions(completions::Completions),
     /// A server of the demonstration.
@@ -155,6 +158,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Watch(watch) => watch.run(),
         Command::Audit(audit) => audit.run(),
         Command::Why(why) => why.run(),
+        Command::Scripts(scripts) => scripts.run(),
         Command::Completions(completions) => completions.run(),
         Command::DemoServer(server) => server.run(),
     };

@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_head_is_read_when_it_is_whole() {
         assert!(head(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n").unwrap().is_none());
-        assert_eq!(head(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc").unwrap(), Some((40, 3)));
+        assert_eq!(head(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc").unwrap(), Some((38, 3)));
         assert!(head(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
     }
 }

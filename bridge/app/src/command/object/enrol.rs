@@ -101,7 +101,7 @@ impl KeyFile {
         line(&format!("id = {id}\nkey = {key}.{secret}\nbridge = {bridge}"))?;
         let complaints = [
             format!(
-                "The key is in {}. A running bridge reads that file when it starts: restart it.",
+                "The key is in {}. A running bridge reads that file at SIGHUP: `kill -HUP` it.",
                 path.display()
             ),
             "Set the notecard to no copy, no modify, no transfer for the next owner.".to_owned(),

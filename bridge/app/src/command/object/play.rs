@@ -437,7 +437,7 @@ fn advice(error: &RackError) -> &'static str {
             "\nThe running bridge does not know the object: enrol it, name it in the configuration, restart the bridge."
         }
         RackError::Unproved { words, .. } if words.starts_with("forged") => {
-            "\nThe bridge has another key for it: was the bridge restarted after the key was made?"
+            "\nThe bridge has another key for it: did it read its key file (SIGHUP) after the key was made?"
         }
         RackError::Refused { reason, .. } if reason == "url" => {
             "\nFor a rack in this terminal: [world] callbacks = [\"127.0.0.1:*\"]"
