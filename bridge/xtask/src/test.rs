@@ -46,10 +46,13 @@ fn tests() -> Result<()> {
     }
 }
 
+fn root() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the workspace's folder")
+}
+
 fn cargo(args: &[&str]) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the workspace's folder")?;
     let status =
-        Command::new("cargo").args(args).current_dir(root).status().context("cargo cannot be run")?;
+        Command::new("cargo").args(args).current_dir(root()?).status().context("cargo cannot be run")?;
     if !status.success() {
         bail!("`cargo {}` failed: see above", args.join(" "));
     }
