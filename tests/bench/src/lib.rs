@@ -1,1 +1,0 @@
-//! Benchmarks against reference servers in the same run.
