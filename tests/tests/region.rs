@@ -201,15 +201,20 @@ async fn opensim_master_touch_menu_choice_machine() {
     touch_menu_machine(Profile::OpenSimMaster).await;
 }
 
-#[tokio::test]
-async fn a_restarted_region_registers_a_hundred_racks_again_without_hands() {
-    let racks = 100;
+async fn all_racks_come_back(profile: Profile, racks: u32) {
     let bridge = TestBridge::start(bridge_room(&process_targets(racks), racks)).await;
-    let region = region(Profile::OpenSim093, bridge.address(), racks).await;
+    let region = region(profile, bridge.address(), racks).await;
     let world = &bridge.bridge.world;
     let all_heard = async |since: i64| {
-        until("all racks are heard", async || {
+        let mut looks = 0_u32;
+        until(&format!("all racks are heard after {since}"), async || {
             let objects = world.objects();
+            looks += 1;
+            if looks % 1000 == 0 {
+                let missing: Vec<_> =
+                    objects.iter().filter(|o| o.heard.is_none()).map(|o| &o.object).collect();
+                println!("not heard yet: {missing:?}");
+            }
             let heard = |o: &primrack_world::ObjectStatus| {
                 o.heard.is_some_and(|at| at.0 > since) && o.silent.is_none()
             };
@@ -227,6 +232,16 @@ async fn a_restarted_region_registers_a_hundred_racks_again_without_hands() {
     // What happened meanwhile and afterwards arrives at the new URLs.
     bridge.stop().await;
     region.stop().await;
+}
+
+#[tokio::test]
+async fn a_restarted_region_registers_a_hundred_racks_again_without_hands() {
+    all_racks_come_back(Profile::SecondLife, 100).await;
+}
+
+#[tokio::test]
+async fn a_restarted_simulator_registers_its_racks_again_without_hands() {
+    all_racks_come_back(Profile::OpenSim093, 20).await;
 }
 
 #[tokio::test]

@@ -51,8 +51,10 @@ pub(crate) async fn open(
                 opened.unsent += 1;
             }
         }
-        while let (Some(at), Some(client)) = (due.front().copied(), idle.pop()) {
-            due.pop_front();
+        while !idle.is_empty()
+            && let Some(at) = due.pop_front()
+            && let Some(client) = idle.pop()
+        {
             work.push(async move {
                 let answer = client.once().await;
                 (client, at, answer)

@@ -183,7 +183,10 @@ impl Script for Refused {
         out.extend_from_slice(&self.request);
     }
     fn judge(&mut self, _: u16, body: &[u8]) -> Answer {
-        let found = std::str::from_utf8(body).is_ok_and(|text| text.contains(self.reason));
+        // A number too far below the newest is refused as reordered: nobody can tell any more.
+        let also = if self.reason == "replayed" { "reordered" } else { self.reason };
+        let found =
+            std::str::from_utf8(body).is_ok_and(|text| text.contains(self.reason) || text.contains(also));
         if found { Answer::Refused } else { Answer::Other }
     }
 }
