@@ -206,15 +206,8 @@ async fn all_racks_come_back(profile: Profile, racks: u32) {
     let region = region(profile, bridge.address(), racks).await;
     let world = &bridge.bridge.world;
     let all_heard = async |since: i64| {
-        let mut looks = 0_u32;
         until(&format!("all racks are heard after {since}"), async || {
             let objects = world.objects();
-            looks += 1;
-            if looks % 1000 == 0 {
-                let missing: Vec<_> =
-                    objects.iter().filter(|o| o.heard.is_none()).map(|o| &o.object).collect();
-                println!("not heard yet: {missing:?}");
-            }
             let heard = |o: &primrack_world::ObjectStatus| {
                 o.heard.is_some_and(|at| at.0 > since) && o.silent.is_none()
             };
