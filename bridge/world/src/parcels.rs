@@ -138,7 +138,9 @@ impl Parcels for World {
         station.dirty.add(in_flight.units);
         station.put_back(in_flight.tells);
         if matches!(answer, Err(PostError::NotSent | PostError::StaleConnection | PostError::Superseded)) {
-            // Nobody failed to answer: delivery composes again as soon as it can.
+            // Nobody failed to answer: delivery composes again as soon as it can. Whoever asked whether the
+            // holder is there still wants to know.
+            station.ping |= station.rival.as_ref().is_some_and(|rival| rival.state == RivalState::Asking);
             return Settled::Retry { after: None };
         }
         self.counters.push_failures.inc();
