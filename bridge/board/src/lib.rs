@@ -1,0 +1,1 @@
+//! The serial side: boards, readers and outputs as an edge and as targets.
