@@ -71,7 +71,9 @@ plan(integer now)
     if (gTimerAt == 0 || due < gTimerAt)
     {
         gTimerAt = due;
-        llSetTimerEvent((float)(due - now));
+        // And a part of a second, by chance: objects that wake together must not call together, for OpenSimulator grants
+        // an owner few calls at one moment and many in a second.
+        llSetTimerEvent((float)(due - now) + llFrand(1.0));
     }
 }
 

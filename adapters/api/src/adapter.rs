@@ -9,10 +9,10 @@ use tokio::sync::mpsc;
 use crate::AdapterError;
 
 /// What can be done to the targets of an adapter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
     /// The actions it can execute.
-    pub actions: Vec<Action>,
+    pub actions: &'static [Action],
     /// Whether [`Adapter::listen`] reports every change: then polling is only a slow safety net.
     pub pushes_events: bool,
     /// Whether what it shows is simulated; shown wherever its targets are.
@@ -22,7 +22,7 @@ pub struct Capabilities {
 impl Capabilities {
     /// Whether `action` is one of them.
     #[must_use]
-    pub fn can(&self, action: Action) -> bool {
+    pub fn can(self, action: Action) -> bool {
         self.actions.contains(&action)
     }
 }

@@ -139,7 +139,7 @@ impl Adapter for ProcessAdapter {
     }
 
     fn capabilities(&self, _: &Address) -> Capabilities {
-        Capabilities { actions: ACTIONS.to_vec(), pushes_events: true, simulated: false }
+        Capabilities { actions: &ACTIONS, pushes_events: true, simulated: false }
     }
 
     async fn list(&self) -> Result<Vec<Found>, AdapterError> {

@@ -102,7 +102,7 @@ impl Adapter for QemuAdapter {
     }
 
     fn capabilities(&self, _: &Address) -> Capabilities {
-        Capabilities { actions: Action::ALL.to_vec(), pushes_events: true, simulated: false }
+        Capabilities { actions: &Action::ALL, pushes_events: true, simulated: false }
     }
 
     async fn list(&self) -> Result<Vec<Found>, AdapterError> {

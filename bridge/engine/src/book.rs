@@ -188,7 +188,7 @@ impl Book {
     }
 
     /// Whether the state allows `intent`, and if so puts it under way.
-    pub(crate) fn admit(&self, ix: TargetIx, intent: &Intent, can: &Capabilities) -> Admission {
+    pub(crate) fn admit(&self, ix: TargetIx, intent: &Intent, can: Capabilities) -> Admission {
         let label = &self.inventory.target(ix).label;
         let action = intent.action;
         if !can.can(action) {

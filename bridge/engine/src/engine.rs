@@ -178,7 +178,7 @@ impl Engine {
         let entry = self.inventory.target(target);
         match self.drivers.get(&entry.backend) {
             Some(driver) => driver.capabilities(&entry.address),
-            None => Capabilities { actions: Vec::new(), pushes_events: false, simulated: false },
+            None => Capabilities { actions: &[], pushes_events: false, simulated: false },
         }
     }
     /// What `actor` may do to a target now, for a menu. When nothing, the refusal of the likeliest wish.
@@ -291,7 +291,7 @@ impl Engine {
         };
         let determining: Vec<SmolStr> =
             permit.reasons().iter().map(|name| SmolStr::new(name.as_str())).collect();
-        let admission = self.book.admit(ix, permit.intent(), &self.capabilities(ix));
+        let admission = self.book.admit(ix, permit.intent(), self.capabilities(ix));
         match admission {
             Admission::Refused(refusal) => self.refuse(permit.into_intent(), refusal, determining).await,
             Admission::Joined { with, by, since, durable } => {

@@ -59,7 +59,7 @@ impl Adapter for Scripted {
         "scripted"
     }
     fn capabilities(&self, _: &Address) -> Capabilities {
-        let actions = vec![Action::Start, Action::SoftOff, Action::HardOff];
+        let actions = &[Action::Start, Action::SoftOff, Action::HardOff];
         Capabilities { actions, pushes_events: true, simulated: true }
     }
     async fn list(&self) -> Result<Vec<Found>, AdapterError> {

@@ -68,7 +68,8 @@ pub(crate) struct Throttles {
 enum Gate {
     /// So many within a window; once closed, opens only after silence.
     Window { times: VecDeque<Micros>, closed_at: Option<Micros> },
-    /// Tokens that come back.
+    /// Tokens that come back, as OpenSimulator counts them (`HttpRequestModule.CheckThrottle`): whatever is left of one is
+    /// enough for a call, and a bucket that overflows has one less than it holds.
     Bucket { tokens: f64, at: Micros },
 }
 
@@ -78,12 +79,14 @@ const SILENCE: f64 = 40.0;
 
 struct Rate {
     window: usize,
+    /// Tokens before the first call. OpenSimulator gives an owner the burst of an object at first.
+    first: f64,
     burst: f64,
     per_second: f64,
 }
 
-const OBJECT: Rate = Rate { window: 25, burst: 3.0, per_second: 1.0 };
-const OWNER: Rate = Rate { window: 1000, burst: 5.0, per_second: 25.0 };
+const OBJECT: Rate = Rate { window: 25, first: 3.0, burst: 3.0, per_second: 1.0 };
+const OWNER: Rate = Rate { window: 1000, first: 3.0, burst: 5.0, per_second: 25.0 };
 
 impl Throttles {
     pub(crate) fn new(profile: Profile) -> Self {
@@ -108,7 +111,7 @@ impl Gate {
         if linden {
             Self::Window { times: VecDeque::new(), closed_at: None }
         } else {
-            Self::Bucket { tokens: rate.burst, at: now }
+            Self::Bucket { tokens: rate.first, at: now }
         }
     }
 
@@ -147,7 +150,7 @@ impl Gate {
             Self::Bucket { tokens, at } => {
                 *tokens = (*tokens + (now - *at) as f64 / 1e6 * rate.per_second).min(rate.burst);
                 *at = now;
-                if *tokens < 1.0 {
+                if *tokens <= 0.0 {
                     return false;
                 }
                 *tokens -= 1.0;
@@ -201,10 +204,13 @@ mod tests {
     fn opensim_grants_an_owner_a_burst_of_five_then_25_a_second() {
         let mut t = Throttles::new(Profile::OpenSimMaster);
         let owner = Uuid::from_u128(7000);
-        let granted = (0..100).filter(|o| t.take(Uuid::from_u128(*o), owner, 0)).count();
-        assert_eq!(granted, 5);
+        let mut at_once = |from: u128, now| {
+            (from..from + 100).filter(|o| t.take(Uuid::from_u128(*o), owner, now)).count()
+        };
+        assert_eq!(at_once(0, 0), 3, "the first time it is an object's burst");
+        assert_eq!(at_once(100, S), 5);
         let granted = (0..1000)
-            .filter(|o| t.take(Uuid::from_u128(1000 + u128::from(*o)), owner, S + o * S / 1000))
+            .filter(|o| t.take(Uuid::from_u128(1000 + u128::from(*o)), owner, 2 * S + o * S / 1000))
             .count();
         assert!((25..=31).contains(&granted), "{granted} in a second");
     }

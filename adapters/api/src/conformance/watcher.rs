@@ -104,7 +104,7 @@ impl Adapter for Nothing {
         "nothing"
     }
     fn capabilities(&self, _: &Address) -> Capabilities {
-        Capabilities { actions: Vec::new(), pushes_events: false, simulated: true }
+        Capabilities { actions: &[], pushes_events: false, simulated: true }
     }
     async fn list(&self) -> Result<Vec<Found>, AdapterError> {
         Ok(Vec::new())

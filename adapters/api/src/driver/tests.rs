@@ -67,7 +67,7 @@ impl Adapter for Fake {
         "fake"
     }
     fn capabilities(&self, _: &Address) -> Capabilities {
-        Capabilities { actions: vec![Action::Start], pushes_events: self.pushes, simulated: true }
+        Capabilities { actions: &[Action::Start], pushes_events: self.pushes, simulated: true }
     }
     async fn list(&self) -> Result<Vec<Found>, AdapterError> {
         self.lists.fetch_add(1, Ordering::Relaxed);

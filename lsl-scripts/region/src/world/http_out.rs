@@ -91,9 +91,11 @@ impl World {
             (Some(p), Some(o)) => (p.key, o.owner),
             _ => return refused(),
         };
-        let root_key = self.root_of(prim).and_then(|r| self.prim(r)).map_or(key, |p| p.key);
+        // Second Life counts by object, OpenSimulator by prim.
+        let counted =
+            if linden { self.root_of(prim).and_then(|r| self.prim(r)).map_or(key, |p| p.key) } else { key };
         let cut_off = self.scripts.get(&script).is_some_and(|s| s.cut_off > now);
-        if cut_off || self.calls_waiting.len() >= WAITING || !self.throttles.take(root_key, owner, now) {
+        if cut_off || self.calls_waiting.len() >= WAITING || !self.throttles.take(counted, owner, now) {
             if wanted.verbose && linden {
                 self.complain(script, "Too many HTTP requests too fast.");
             }

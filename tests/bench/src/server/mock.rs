@@ -59,7 +59,7 @@ impl Adapter for Mock {
     }
 
     fn capabilities(&self, _: &Address) -> Capabilities {
-        Capabilities { actions: vec![Action::Start, Action::SoftOff], pushes_events: true, simulated: true }
+        Capabilities { actions: &[Action::Start, Action::SoftOff], pushes_events: true, simulated: true }
     }
 
     async fn list(&self) -> Result<Vec<Found>, AdapterError> {
