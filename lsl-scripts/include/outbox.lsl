@@ -166,7 +166,7 @@ post(integer events, integer now)
     // The throttle opens after some 40 s of silence.
     else if (sent == (string)NULL_KEY) later("the grid throttles this object", 40, 60);
 //#else
-    else if (sent == (string)NULL_KEY) later("the grid throttles this object", 2, 60);
+    else if (sent == (string)NULL_KEY) later("the grid throttles this object", 1, 30);
 //#end
     else
     {

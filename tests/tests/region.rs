@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use primrack_lsl::Profile;
 use primrack_lsl::source::expand;
@@ -215,17 +216,16 @@ async fn all_racks_come_back(profile: Profile, racks: u32) {
         })
         .await;
     };
-    let t=std::time::Instant::now();
     all_heard(0).await;
-    eprintln!("START {:?}",t.elapsed());
     for rack in 1..=racks {
         says(&region, &format!("rack-{rack}"), "unit 1", "Off").await;
     }
     let before = primrack_model::UnixMs::now().0;
-    let t=std::time::Instant::now();
+    let began = Instant::now();
     region.restart(1.0).await.unwrap();
     all_heard(before).await;
-    eprintln!("TIME {:?}",t.elapsed());
+    // The spread is 11 s and the throttles let 25 a second through; alone on a machine it takes 12 s.
+    assert!(began.elapsed() < Duration::from_secs(45), "{racks} racks took {:?}", began.elapsed());
     // What happened meanwhile and afterwards arrives at the new URLs.
     bridge.stop().await;
     region.stop().await;
@@ -237,8 +237,18 @@ async fn a_restarted_region_registers_a_hundred_racks_again_without_hands() {
 }
 
 #[tokio::test]
-async fn a_restarted_simulator_registers_its_racks_again_without_hands() {
+async fn a_restarted_simulator_0_9_2_registers_a_hundred_racks_again_without_hands() {
+    all_racks_come_back(Profile::OpenSim092, 100).await;
+}
+
+#[tokio::test]
+async fn a_restarted_simulator_0_9_3_registers_a_hundred_racks_again_without_hands() {
     all_racks_come_back(Profile::OpenSim093, 100).await;
+}
+
+#[tokio::test]
+async fn a_restarted_simulator_of_master_registers_a_hundred_racks_again_without_hands() {
+    all_racks_come_back(Profile::OpenSimMaster, 100).await;
 }
 
 #[tokio::test]
