@@ -222,6 +222,43 @@ fn a_runaway_is_stopped_and_named() {
 }
 
 #[test]
+fn states_and_resets_that_never_end_are_runaways_too() {
+    for (source, line, what) in [
+        ("default {\n state_entry() {\n state b; } }\nstate b { state_entry() { state default; } }", 3, "states"),
+        ("default { state_entry() { state b; } } state b {\n state_exit() { state b; }\n state_entry() { state default; } }", 3, "states"),
+        ("default {\n state_entry() {\n llResetScript(); } }", 3, "resets"),
+    ] {
+        for profile in Profile::ALL {
+            let mut w = World::default();
+            let mut s = script(profile, source);
+            let mut slices = 0;
+            let end = loop {
+                match s.run_slice(&mut w, 20_000) {
+                    Outcome::Preempted => slices += 1,
+                    end => break end,
+                }
+            };
+            let Outcome::Stopped(e) = end else { panic!("{source}: {end:?}") };
+            assert_eq!(e.kind, ErrorKind::Runaway, "{source}");
+            assert!((1..=line).contains(&e.line) && e.message.contains(what), "{source}: {e:?}");
+            assert!((20..2_000).contains(&slices), "{slices}");
+        }
+    }
+    // Two states that change into each other at each event, or sleep between, are none.
+    let source = "default { state_entry() { llSleep(0.5); state b; } } state b { touch_start(integer n) { state default; } }";
+    for profile in Profile::ALL {
+        let mut w = World::default();
+        let limits = Limits { runaway: 100_000, ..Limits::of(profile) };
+        let mut s = script(profile, source).with_limits(limits);
+        for _ in 0..1_000 {
+            assert_eq!(s.run_slice(&mut w, SLICE), Outcome::Sleeping(0.5));
+            assert_eq!(s.run_slice(&mut w, SLICE), Outcome::Idle);
+            s.post(touch("touch_start", "a"));
+        }
+    }
+}
+
+#[test]
 fn a_memory_hog_ends_in_a_stack_heap_collision() {
     for body in [
         "list l; while (TRUE) l += [1, 2.0, \"three\"];",

@@ -3,7 +3,7 @@
 use super::arith;
 use super::code::{Op, Program, Target};
 use super::intrinsic::{Intrinsic, detected};
-use super::script::{Script, Work};
+use super::script::{CHANGE, CHANGE_BUDGET, Script, Work};
 use crate::error::{ErrorKind, RuntimeError};
 use crate::host::{ForcedSleep, Host, Then};
 use crate::library::LibCtx;
@@ -260,7 +260,11 @@ impl Script {
         let Some(mut work) = self.work.take() else { return Pause::Done };
         let before = *budget;
         let mut pause = self.run::<F32>(&program, &mut work, host, budget);
-        work.spent += before - *budget;
+        self.spent += before - *budget;
+        if matches!(pause, Pause::State(_) | Pause::Reset) {
+            self.spent += CHANGE;
+            *budget = budget.saturating_sub(CHANGE_BUDGET);
+        }
         if let Pause::Failed(e) = &mut pause {
             if e.line == 0
                 && let Some(f) = work.frames.last()
@@ -268,13 +272,23 @@ impl Script {
                 let lines = &program.bodies[usize::from(f.body)].lines;
                 e.line = lines.get((f.pc as usize).saturating_sub(1)).copied().unwrap_or(0);
             }
-        } else if matches!(pause, Pause::Preempted) && work.spent > self.limits.runaway {
+        } else if matches!(pause, Pause::Preempted | Pause::State(_) | Pause::Reset)
+            && self.spent > self.limits.runaway
+        {
+            // A preempted script stands before its next instruction, one that changes state behind the last.
+            let back = usize::from(!matches!(pause, Pause::Preempted));
             let line = work.frames.last().map_or(0, |f| {
-                program.bodies[usize::from(f.body)].lines.get(f.pc as usize).copied().unwrap_or(0)
+                let lines = &program.bodies[usize::from(f.body)].lines;
+                lines.get((f.pc as usize).saturating_sub(back)).copied().unwrap_or(0)
             });
+            let what = match pause {
+                Pause::State(_) => "states that change into each other",
+                Pause::Reset => "resets one after the other",
+                _ => "instructions",
+            };
             let mut e = RuntimeError::new(
                 ErrorKind::Runaway,
-                format!("stopped: {} instructions without an end or a sleep", work.spent),
+                format!("stopped: {what} without an end, an event or a sleep, as much as {} instructions", self.spent),
             );
             e.line = line;
             pause = Pause::Failed(e);

@@ -34,8 +34,8 @@ pub struct Limits {
     pub memory: usize,
     /// Functions calling each other.
     pub depth: usize,
-    /// Instructions of one event handler between two sleeps. No grid has this limit: they let such a script run and
-    /// everything around it suffer.
+    /// Instructions between two events or sleeps, over state changes and resets of the script by itself, each of which
+    /// counts as ten thousand. No grid has this limit: they let such a script run and everything around it suffer.
     pub runaway: u64,
 }
 
@@ -58,8 +58,6 @@ pub(crate) struct Work {
     pub(crate) frames: Vec<Frame>,
     /// The event being handled, for `llDetected…`.
     pub(crate) event: Option<Event>,
-    /// Instructions since the handler began or last slept.
-    pub(crate) spent: u64,
 }
 
 /// What comes after the running handler.
@@ -87,6 +85,8 @@ pub struct Script {
     started: bool,
     error: Option<Box<RuntimeError>>,
     pub(crate) limits: Limits,
+    /// Instructions since the last event or sleep, and [`CHANGE`] for each change of state or reset.
+    pub(crate) spent: u64,
     /// Memory found at the last count.
     pub(crate) used: usize,
     /// Bytes put into values since then.
@@ -117,6 +117,7 @@ impl Script {
             started: false,
             error: None,
             limits,
+            spent: 0,
             used,
             fresh: 0,
             peak: used,
@@ -151,6 +152,7 @@ impl Script {
         self.next = Next::Event;
         self.started = false;
         self.error = None;
+        self.spent = 0;
         self.used = self.program.code_size;
         self.fresh = 0;
         self.peak = self.used;
@@ -194,15 +196,15 @@ impl Script {
             match pause {
                 Pause::Preempted => return Outcome::Preempted,
                 Pause::Sleep(seconds) => {
-                    if let Some(w) = &mut self.work {
-                        w.spent = 0;
-                    }
+                    self.spent = 0;
                     return Outcome::Sleeping(seconds);
                 }
                 Pause::Done => self.finished(host),
                 Pause::State(to) => self.change_state(to, host),
                 Pause::Reset => {
+                    let spent = self.spent;
                     self.reset();
+                    self.spent = spent;
                     host.script_reset();
                 }
                 Pause::Failed(e) => {
@@ -233,6 +235,7 @@ impl Script {
             return true;
         }
         while let Some(event) = self.queue.next() {
+            self.spent = 0;
             if let Some(f) = self.handler(self.state, event.id) {
                 self.begin(f, Some(event));
                 return true;
@@ -250,7 +253,7 @@ impl Script {
             }
         }
         let frames = vec![Frame { body, pc: 0, base: 0 }];
-        self.work = Some(Box::new(Work { stack, frames, event, spent: 0 }));
+        self.work = Some(Box::new(Work { stack, frames, event }));
     }
 
     /// A handler came to its end.
@@ -389,6 +392,12 @@ impl Script {
         Ok(())
     }
 }
+
+/// What a change of state or a reset counts as: the region has listens to end, and a script that does nothing else is to
+/// be found out within a second.
+pub(crate) const CHANGE: u64 = 10_000;
+/// What it takes of a slice.
+pub(crate) const CHANGE_BUDGET: u64 = 64;
 
 /// Script memory that a function call takes besides its variables.
 pub(crate) const FRAME: usize = 32;
