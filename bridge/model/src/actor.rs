@@ -12,8 +12,10 @@ use smol_str::SmolStr;
 pub enum ActorKind {
     /// An avatar's id, as an enrolled object reported it. Proves only that the object said so.
     Avatar,
-    /// A badge's id, hashed before it gets here.
+    /// A badge: its name in the badges file, or `unknown-` and a keyed hash of its number.
     Badge,
+    /// A button on a board, by board and place: says where somebody pressed, not who.
+    Button,
     /// A person at the page or the API.
     Web,
     /// An MQTT client by its account and topic.
@@ -31,6 +33,7 @@ impl ActorKind {
         match self {
             Self::Avatar => "avatar",
             Self::Badge => "badge",
+            Self::Button => "button",
             Self::Web => "web",
             Self::Mqtt => "mqtt",
             Self::Schedule => "schedule",
@@ -85,7 +88,9 @@ impl fmt::Display for Actor {
 
 /// A text that names nobody.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} names nobody: write kind:id, with a kind of avatar, badge, web, mqtt, schedule or operator")]
+#[error(
+    "{0:?} names nobody: write kind:id, with a kind of avatar, badge, button, web, mqtt, schedule or operator"
+)]
 pub struct UnknownActor(pub String);
 
 impl FromStr for Actor {
@@ -96,6 +101,7 @@ impl FromStr for Actor {
         let kind = match kind {
             "avatar" => ActorKind::Avatar,
             "badge" => ActorKind::Badge,
+            "button" => ActorKind::Button,
             "web" => ActorKind::Web,
             "mqtt" => ActorKind::Mqtt,
             "schedule" => ActorKind::Schedule,

@@ -19,6 +19,8 @@ pub enum TargetKind {
     Output,
     /// Something that opens.
     Door,
+    /// Something that latches until it is acknowledged: Off is quiet, On is sounding, Paused is acknowledged.
+    Alarm,
     /// Several targets acted on together.
     Group,
 }

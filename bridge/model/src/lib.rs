@@ -10,6 +10,7 @@ mod actor;
 mod ids;
 mod intent;
 mod inventory;
+mod kind;
 mod power;
 mod receipt;
 mod state;

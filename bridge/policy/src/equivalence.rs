@@ -192,8 +192,8 @@ fn question() -> impl Strategy<Value = (Actor, Action, TargetIx, Via, UnixMs)> {
     let actor = prop_oneof![
         3 => (0..3_usize).prop_map(|n| Actor::new(KINDS[0], AVATARS[n], "")),
         1 => Just(Actor::new(KINDS[0], "ffffffff-0000-4000-8000-000000000000", "")),
-        3 => (1..6_usize).prop_map(|kind| Actor::new(KINDS[kind], "one", "")),
-        1 => (0..6_usize).prop_map(|kind| Actor::new(KINDS[kind], "stranger", "")),
+        3 => (1..KINDS.len()).prop_map(|kind| Actor::new(KINDS[kind], "one", "")),
+        1 => (0..KINDS.len()).prop_map(|kind| Actor::new(KINDS[kind], "stranger", "")),
     ];
     let edges = [Edge::World, Edge::Board, Edge::Mqtt, Edge::Web, Edge::Cli, Edge::Schedule];
     let object = prop_oneof![Just(None), Just(Some("rack-1")), Just(Some("rack-2")), Just(Some("nowhere"))];

@@ -181,7 +181,11 @@ impl Policy {
             (
                 true,
                 None,
-                format!("{} may {} {target}: {rules} permits it.", actor.called(), words::verb(action)),
+                format!(
+                    "{} may {} {target}: {rules} permits it.",
+                    actor.called(),
+                    words::verb(self.inventory.target(ix), action)
+                ),
             )
         } else {
             let refusal = self.refusal(&question, &answer);

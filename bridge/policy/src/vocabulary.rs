@@ -24,13 +24,14 @@ pub(crate) const ACTION_GROUPS: [(&str, &[Action]); 3] = [
 ];
 
 /// All kinds of actor; the place of each is [`kind_index`].
-pub(crate) const KINDS: [ActorKind; 6] = [
+pub(crate) const KINDS: [ActorKind; 7] = [
     ActorKind::Avatar,
     ActorKind::Badge,
     ActorKind::Web,
     ActorKind::Mqtt,
     ActorKind::Schedule,
     ActorKind::Operator,
+    ActorKind::Button,
 ];
 
 /// The place of a kind in [`KINDS`].
@@ -42,6 +43,7 @@ pub(crate) fn kind_index(kind: ActorKind) -> usize {
         ActorKind::Mqtt => 3,
         ActorKind::Schedule => 4,
         ActorKind::Operator => 5,
+        ActorKind::Button => 6,
     }
 }
 
@@ -78,6 +80,7 @@ pub(crate) fn kind_type(kind: ActorKind) -> &'static str {
         ActorKind::Mqtt => "Mqtt",
         ActorKind::Schedule => "Schedule",
         ActorKind::Operator => "Operator",
+        ActorKind::Button => "Button",
     }
 }
 
@@ -87,11 +90,11 @@ pub(crate) fn kind_of_type(basename: &str) -> Option<ActorKind> {
 }
 
 /// Whether the bridge checked a secret of the actor's own. An avatar's id proves only that an object
-/// reported it, and a badge's id can be copied.
+/// reported it, a badge's id can be copied, and a button knows nobody.
 pub(crate) fn is_strong(kind: ActorKind) -> bool {
     match kind {
         ActorKind::Web | ActorKind::Mqtt | ActorKind::Schedule | ActorKind::Operator => true,
-        ActorKind::Avatar | ActorKind::Badge => false,
+        ActorKind::Avatar | ActorKind::Badge | ActorKind::Button => false,
     }
 }
 
@@ -109,17 +112,12 @@ pub(crate) fn edge_token(edge: Edge) -> &'static str {
 
 /// The id of a target kind's entity.
 pub(crate) fn target_kind_token(kind: TargetKind) -> &'static str {
-    match kind {
-        TargetKind::Machine => "machine",
-        TargetKind::Output => "output",
-        TargetKind::Door => "door",
-        TargetKind::Group => "group",
-    }
+    kind.token()
 }
 
 /// The type names, read once.
 pub(crate) struct Types {
-    kinds: [EntityTypeName; 6],
+    kinds: [EntityTypeName; KINDS.len()],
     pub(crate) group: EntityTypeName,
     pub(crate) target: EntityTypeName,
     pub(crate) target_group: EntityTypeName,

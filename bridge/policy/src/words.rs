@@ -1,6 +1,6 @@
 //! A no in one sentence for a person: under 160 bytes, whatever people and targets are called.
 
-use primrack_model::{Action, Actor, Refusal, RefusalCode, TargetEntry};
+use primrack_model::{Action, Actor, Refusal, RefusalCode, TargetEntry, TargetKind};
 
 /// The most bytes that a refusal has: less than 160.
 const LIMIT: usize = 159;
@@ -18,7 +18,7 @@ pub(crate) fn not_permitted(actor: &Actor, action: Action, target: &TargetEntry)
     };
     refusal(
         RefusalCode::NotPermitted,
-        &format!("{who} may not {} {what}: no rule allows it. {ask}", verb(action)),
+        &format!("{who} may not {} {what}: no rule allows it. {ask}", verb(target, action)),
     )
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn forbidden(
         Some(reason) => refusal(RefusalCode::Forbidden, reason),
         None => {
             let (who, what, rule) = (who(actor), label(target), cut(rule, 40));
-            let words = format!("{who} may not {} {what}: the rule {rule} forbids it.", verb(action));
+            let words = format!("{who} may not {} {what}: the rule {rule} forbids it.", verb(target, action));
             refusal(RefusalCode::Forbidden, &words)
         }
     }
@@ -45,7 +45,7 @@ pub(crate) fn protected(actor: &Actor, action: Action, target: &TargetEntry) -> 
     let (who, what) = (who(actor), label(target));
     let words = format!(
         "{what} is protected: {who} may {} it only by a rule that names it. Ask a region owner.",
-        verb_it(action)
+        verb_it(target, action)
     );
     refusal(RefusalCode::Forbidden, &words)
 }
@@ -67,7 +67,7 @@ fn group_hint(actor: &Actor) -> bool {
     use primrack_model::ActorKind as K;
     match actor.kind {
         K::Avatar | K::Badge | K::Web => true,
-        K::Mqtt | K::Schedule | K::Operator => false,
+        K::Button | K::Mqtt | K::Schedule | K::Operator => false,
     }
 }
 
@@ -84,14 +84,17 @@ fn label(target: &TargetEntry) -> String {
     cut(label, LABEL)
 }
 
-/// The action within a sentence: `shut down`.
-pub(crate) fn verb(action: Action) -> String {
-    action.label().to_lowercase()
+/// The action within a sentence: `shut down`, or `open` where the target is a door.
+pub(crate) fn verb(target: &TargetEntry, action: Action) -> String {
+    target.kind.label(action).to_lowercase()
 }
 
 /// The action before "it": `shut` goes around it, so the plain verb of each.
-fn verb_it(action: Action) -> &'static str {
+fn verb_it(target: &TargetEntry, action: Action) -> &'static str {
     match action {
+        Action::Start if target.kind == TargetKind::Door => "open",
+        Action::SoftOff if target.kind == TargetKind::Door => "close",
+        Action::Pause if target.kind == TargetKind::Alarm => "acknowledge",
         Action::Start => "start",
         Action::SoftOff | Action::HardOff => "stop",
         Action::Reboot => "reboot",

@@ -14,6 +14,7 @@ fn the_starter_policy_as_a_table() {
     let kinds = [
         ActorKind::Avatar,
         ActorKind::Badge,
+        ActorKind::Button,
         ActorKind::Web,
         ActorKind::Mqtt,
         ActorKind::Schedule,

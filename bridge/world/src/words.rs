@@ -20,7 +20,7 @@ pub(crate) fn unit(
     let never = state.seen == UnixMs(0);
     let power = if never { Power::Unknown } else { state.power };
     let note = if let Some(transition) = &state.transition {
-        format!("{}, for {}", transition.action.label(), transition.by)
+        format!("{}, for {}", target.kind.label(transition.action), transition.by)
     } else if state.stale && !never {
         format!("last word {} ago", age(state.seen, now))
     } else if state.detail.is_empty() {
@@ -32,7 +32,7 @@ pub(crate) fn unit(
         u: unit,
         s: SmolStr::new_static(power.token()),
         l: SmolStr::new(clip(&target.label, LABEL)),
-        w: SmolStr::new_static(power.word()),
+        w: SmolStr::new_static(target.kind.word(power)),
         n: SmolStr::new(clip(&note, NOTE)),
         o: state.stale,
         m: simulated,
@@ -50,16 +50,18 @@ fn age(seen: UnixMs, now: UnixMs) -> String {
 /// The question above a menu.
 pub(crate) fn menu(target: &TargetEntry, state: &TargetState) -> String {
     let now = match &state.transition {
-        Some(transition) => format!("{} for {}", transition.action.doing().to_lowercase(), transition.by),
-        None if state.detail.is_empty() => state.power.word().to_lowercase(),
-        None => format!("{} ({})", state.power.word().to_lowercase(), state.detail),
+        Some(transition) => {
+            format!("{} for {}", target.kind.doing(transition.action).to_lowercase(), transition.by)
+        }
+        None if state.detail.is_empty() => target.kind.word(state.power).to_lowercase(),
+        None => format!("{} ({})", target.kind.word(state.power).to_lowercase(), state.detail),
     };
     clip(&format!("{} is {now}. What now?", target.label), SAY)
 }
 
 /// The question before something is lost.
 pub(crate) fn confirm(target: &TargetEntry, action: Action) -> String {
-    clip(&format!("{} {}? Unsaved work in it is lost.", action.label(), target.label), SAY)
+    clip(&format!("{} {}? Unsaved work in it is lost.", target.kind.label(action), target.label), SAY)
 }
 
 /// A receipt as a sentence.
@@ -72,11 +74,42 @@ pub(crate) fn ended(target: &TargetEntry, action: Action, outcome: &Outcome) -> 
     match outcome {
         Outcome::Done => None,
         Outcome::Failed(why) => {
-            Some(clip(&format!("{}: {} failed: {why}", target.label, action.label()), SAY))
+            Some(clip(&format!("{}: {} failed: {why}", target.label, target.kind.label(action)), SAY))
         }
         Outcome::Unknown(why) => Some(clip(
-            &format!("{}: nobody can say whether {} worked: {why}", target.label, action.label()),
+            &format!("{}: nobody can say whether {} worked: {why}", target.label, target.kind.label(action)),
             SAY,
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use primrack_model::{Address, BackendId, TargetId, TargetKind};
+
+    use super::*;
+
+    fn target(kind: TargetKind) -> TargetEntry {
+        TargetEntry {
+            id: TargetId::new("front-door").unwrap(),
+            label: "Front door".into(),
+            kind,
+            backend: BackendId::new("gate").unwrap(),
+            address: Address("front-door".into()),
+            protected: false,
+            groups: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_unit_and_its_menu_speak_of_a_door_as_of_a_door() {
+        let state = TargetState { power: Power::On, seen: UnixMs(1), ..TargetState::default() };
+        let shown = unit(0, &target(TargetKind::Door), &state, false, UnixMs(2));
+        assert_eq!((shown.w.as_str(), shown.s.as_str()), ("Open", "on"));
+        assert_eq!(menu(&target(TargetKind::Door), &state), "Front door is open. What now?");
+        assert_eq!(menu(&target(TargetKind::Alarm), &state), "Front door is sounding. What now?");
+        let failed =
+            ended(&target(TargetKind::Output), Action::SoftOff, &Outcome::Failed("no answer".into()));
+        assert_eq!(failed.unwrap(), "Front door: Switch off failed: no answer");
     }
 }

@@ -44,7 +44,7 @@ fn parse_via(text: &str) -> Result<(ObjectId, u8), String> {
 fn edge(kind: ActorKind) -> Edge {
     match kind {
         ActorKind::Avatar => Edge::World,
-        ActorKind::Badge => Edge::Board,
+        ActorKind::Badge | ActorKind::Button => Edge::Board,
         ActorKind::Web => Edge::Web,
         ActorKind::Mqtt => Edge::Mqtt,
         ActorKind::Schedule => Edge::Schedule,

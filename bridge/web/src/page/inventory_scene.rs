@@ -95,8 +95,9 @@ impl InventoryScene {
             unit,
             target: target.id.to_string(),
             label: target.label.to_string(),
+            kind: target.kind,
             power: state.power,
-            word: state.power.word().to_owned(),
+            word: target.kind.word(state.power).to_owned(),
             note,
             cpu: state.load.map(|load| load.cpu),
             stale: state.stale,
@@ -170,7 +171,7 @@ fn layout(places: &[Place], kind: impl Fn(TargetIx) -> TargetKind) -> (Vec<PrimV
         let id = 1 + u32::try_from(at).unwrap_or(0) * 64;
         let rack = place.units.iter().any(|(_, ix)| match kind(*ix) {
             TargetKind::Machine | TargetKind::Group => true,
-            TargetKind::Output | TargetKind::Door => false,
+            TargetKind::Output | TargetKind::Door | TargetKind::Alarm => false,
         });
         let height = if rack { cabinet(&mut prims, id, x, y) } else { 0.05 };
         let count = place.units.len().max(1) as f32;
@@ -186,10 +187,10 @@ fn layout(places: &[Place], kind: impl Fn(TargetIx) -> TargetKind) -> (Vec<PrimV
                     (Shape::Box, [x, y - 0.03, z], [WIDTH - 0.1, DEPTH - 0.08, slot * 0.9])
                 }
                 TargetKind::Door if !rack => (Shape::Box, [x, y + 0.4 * nth_m, 1.05], [0.68, 0.08, 2.1]),
-                TargetKind::Output if !rack => {
+                TargetKind::Output | TargetKind::Alarm if !rack => {
                     (Shape::Sphere, [x, y, 0.5 + 0.35 * nth_m], [0.25, 0.25, 0.25])
                 }
-                TargetKind::Output | TargetKind::Door => {
+                TargetKind::Output | TargetKind::Door | TargetKind::Alarm => {
                     let z = height - 0.1 - slot * (nth_m + 0.5);
                     (Shape::Box, [x, y - 0.03, z], [WIDTH - 0.1, DEPTH - 0.08, slot * 0.9])
                 }
