@@ -1,1 +1,15 @@
 //! The line to boards and readers: frames, sessions without I/O, ports, and a software board.
+//!
+//! `hardware/PROTOCOL.md` is the contract. From the wire inwards: [`frame`] and [`decoder`] know bytes, [`message`] knows words, [`session`]
+//! knows what was said and what is owed, without I/O. [`port`] opens lines; [`link`] joins a port and a session and is what the
+//! bridge uses. [`plain`] reads readers that know no protocol.
+
+pub mod decoder;
+pub mod frame;
+pub mod link;
+pub mod message;
+pub mod plain;
+pub mod port;
+pub mod session;
+
+pub use link::{Link, LinkConfig, RunningLink};

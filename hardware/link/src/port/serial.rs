@@ -1,0 +1,60 @@
+//! Serial devices and ptys: opened exclusively, 8N1 without handshake, found again after a replug.
+
+use std::io;
+use std::path::PathBuf;
+
+use tokio_serial::{ErrorKind, SerialPortBuilderExt as _, SerialStream};
+
+use super::hotplug::appeared;
+use super::{BoxFuture, Dial, PortError, Wire};
+
+pub(super) struct SerialDial {
+    path: PathBuf,
+    baud: u32,
+}
+
+impl SerialDial {
+    pub(super) fn new(path: PathBuf, baud: u32) -> Self {
+        Self { path, baud }
+    }
+}
+
+impl Dial for SerialDial {
+    fn dial(&mut self) -> BoxFuture<Result<Box<dyn Wire>, PortError>> {
+        let (path, baud) = (self.path.clone(), self.baud);
+        // Opening a tty may wait for its driver: not on a thread of the runtime.
+        Box::pin(async move {
+            let port = path.display().to_string();
+            match tokio::task::spawn_blocking(move || open(&path, baud)).await {
+                Ok(opened) => opened.map(|stream| Box::new(stream) as Box<dyn Wire>),
+                Err(_) => Err(PortError::Unusable { port, why: "opening it was given up".to_owned() }),
+            }
+        })
+    }
+
+    fn hint(&mut self) -> BoxFuture<()> {
+        appeared(&self.path)
+    }
+
+    fn describe(&self) -> String {
+        self.path.display().to_string()
+    }
+}
+
+fn open(path: &std::path::Path, baud: u32) -> Result<SerialStream, PortError> {
+    let port = path.display().to_string();
+    // The crate takes TIOCEXCL and a lock on the file: the first keeps others out, the second another bridge of root.
+    tokio_serial::new(port.clone(), baud).open_native_async().map_err(|error| match error.kind() {
+        ErrorKind::Io(io::ErrorKind::NotFound) => PortError::Missing { port },
+        ErrorKind::Io(io::ErrorKind::PermissionDenied) => PortError::Denied { port },
+        ErrorKind::NoDevice | ErrorKind::Io(io::ErrorKind::WouldBlock) => PortError::Busy { port },
+        ErrorKind::InvalidInput | ErrorKind::Unknown | ErrorKind::Io(_) => {
+            // A device that goes while it is opened shows as ENXIO or EIO, which the crate does not tell apart.
+            if path.exists() {
+                PortError::Unusable { port, why: error.description }
+            } else {
+                PortError::Missing { port }
+            }
+        }
+    })
+}
