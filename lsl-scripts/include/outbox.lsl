@@ -260,8 +260,12 @@ answered(key id, integer status, string msg)
         if (llSubStringIndex(msg, "primrack/1 refused ") == 0)
         {
             why = cut(clean(llGetSubString(msg, 11, 260)), 250);
-            toOwner("The bridge " + why);
-            later("it " + why, 30, 300);
+            if (status == 429) later("it is busy", 2, 30);
+            else
+            {
+                toOwner("The bridge " + why);
+                later("it " + why, 30, 300);
+            }
         }
         else if (status == 200)
         {

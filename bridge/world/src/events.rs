@@ -47,7 +47,10 @@ impl World {
                 }
             }
         }
-        list.truncate(fit(&list, r#"{"list":}"#.len(), BODY_ROOM));
+        // A single entry always fits.
+        if list.len() > 1 {
+            list.truncate(fit(&list, r#"{"list":}"#.len(), BODY_ROOM));
+        }
         Ok(Answer::Entries { list })
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use primrack_model::UnixMs;
-use primrack_wire::world::{Ack, BODY_ROOM, Dir, NonceField, PushBody, Sealing, Seq, Unverified, fit, seal};
+use primrack_wire::world::{Ack, BODY_ROOM, Dir, NonceField, Sealing, Seq, Unverified, fit, seal};
 
 use crate::delivery::{ObjectIx, Parcel, Parcels, PostError, Settled};
 use crate::station::{InFlight, RivalState, Station, UnitSet};
@@ -25,34 +25,50 @@ impl World {
     ) -> (String, UnitSet, Vec<primrack_wire::world::Tell>) {
         let entry = &self.inventory.objects()[at];
         let mut tells = station.take_tells();
-        let told = fit(&tells, AROUND + 2, BODY_ROOM);
-        let later = tells.split_off(told);
-        station.put_back(later);
-        let around = AROUND + serde_json::to_string(&tells).map_or(0, |json| json.len());
-        let (mut units, mut used) = (UnitSet::default(), around + 2);
-        let mut list = Vec::new();
+        if !tells.is_empty() {
+            let told = fit(&tells, AROUND + 2, BODY_ROOM);
+            let later = tells.split_off(told);
+            station.put_back(later);
+        }
+        // Written straight into the body: a unit that does not fit is cut off again and goes with the next.
+        let mut body = Vec::with_capacity(512);
+        body.push(b'{');
+        if !tells.is_empty() {
+            body.extend_from_slice(br#""tell":"#);
+            write(&mut body, &tells);
+        }
+        let mut units = UnitSet::default();
         if let Some(engine) = self.engine.get() {
             for place in station.dirty.iter() {
                 let Some((unit, ix)) = entry.units.get(place) else {
                     station.dirty.remove(place);
                     continue;
                 };
+                let before = body.len();
+                match (units.is_empty(), tells.is_empty()) {
+                    (true, true) => body.extend_from_slice(br#""list":["#),
+                    (true, false) => body.extend_from_slice(br#","list":["#),
+                    (false, _) => body.push(b','),
+                }
                 let target = self.inventory.target(*ix);
-                let state =
-                    words::unit(*unit, target, &engine.state(*ix), engine.capabilities(*ix).simulated, now);
-                used += serde_json::to_string(&state).map_or(0, |json| json.len()) + 1;
-                if used > BODY_ROOM {
+                let simulated = engine.capabilities(*ix).simulated;
+                write(&mut body, &words::unit(*unit, target, &engine.state(*ix), simulated, now));
+                if body.len() + "]}".len() > BODY_ROOM {
+                    body.truncate(before);
                     break;
                 }
                 units.insert(place);
-                list.push(state);
             }
         }
         for place in units.iter() {
             station.dirty.remove(place);
         }
-        let body = PushBody { list, tell: tells.clone() };
-        (serde_json::to_string(&body).unwrap_or_else(|_| "{}".to_owned()), units, tells)
+        if !units.is_empty() {
+            body.push(b']');
+        }
+        body.push(b'}');
+        let body = String::from_utf8(body).unwrap_or_else(|_| unreachable!("JSON is text"));
+        (body, units, tells)
     }
 
     fn acknowledged(&self, at: usize, station: &mut Station, answer: &Bytes) -> Option<Ack> {
@@ -64,6 +80,11 @@ impl World {
         let body = unverified.verify(&key.secret).ok()?.answers(Dir::Ack, in_flight.seq).ok()?;
         serde_json::from_slice(body).ok()
     }
+}
+
+/// Memory takes everything, and every field is a plain JSON value.
+fn write(into: &mut Vec<u8>, what: &impl serde::Serialize) {
+    serde_json::to_writer(into, what).unwrap_or_else(|_| unreachable!("plain JSON into memory"));
 }
 
 impl Parcels for World {

@@ -5,6 +5,8 @@ use std::fmt;
 /// A reason of `lsl-scripts/PROTOCOL.md`, "How `up` is checked".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
 pub enum Fault {
+    /// The bridge has more to do than it can.
+    Busy,
     /// Over the size limit.
     TooLong,
     /// The header line has another form.
@@ -37,7 +39,8 @@ pub enum Fault {
 
 impl Fault {
     /// All reasons.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
+        Self::Busy,
         Self::TooLong,
         Self::Malformed,
         Self::Version,
@@ -58,6 +61,7 @@ impl Fault {
     #[must_use]
     pub fn token(self) -> &'static str {
         match self {
+            Self::Busy => "busy",
             Self::TooLong => "too-long",
             Self::Malformed => "malformed",
             Self::Version => "version",
@@ -78,6 +82,7 @@ impl Fault {
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
+            Self::Busy => "The bridge has more to do than it can: send it again in a moment.",
             Self::TooLong => "The message is over 8192 bytes.",
             Self::Malformed => "This is no Primrack message: its first line must be a header of ten fields.",
             Self::Version => "This bridge speaks primrack/1 only: use the script that came with it.",
@@ -105,6 +110,7 @@ impl Fault {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
+            Self::Busy => 429,
             Self::TooLong => 413,
             Self::Malformed | Self::Version => 400,
             Self::UnknownObject | Self::UnknownKey | Self::Forged => 403,
