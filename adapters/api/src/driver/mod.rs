@@ -117,7 +117,7 @@ impl Driver {
 
     /// Hands a command to the backend, within its deadline and the settings' time-out. `Ok` means that
     /// the backend took it; the effect is reported to the sink. The machine is looked at afterwards,
-    /// whatever the answer. Dropping the future gives the command up; its outcome is then unknown.
+    /// whatever the answer, unless its adapter pushes events and has reported a state since. Dropping the future gives the command up; its outcome is then unknown.
     ///
     /// # Errors
     /// What the adapter said, or [`AdapterError::TimedOut`]. A panic of the adapter counts as
@@ -126,6 +126,7 @@ impl Driver {
         let Shared { adapter, settings, counters, .. } = &*self.shared;
         count(&counters.commands);
         let limit = settings.execute_timeout_ms.min(command.deadline_ms).max(1);
+        let known = self.shared.version(&command.address);
         let call = AssertUnwindSafe(async { adapter.execute(command).await }).catch_unwind();
         let result = match tokio::time::timeout(millis(limit), call).await {
             Ok(Ok(result)) => result,
@@ -138,6 +139,13 @@ impl Driver {
         };
         if result.is_err() {
             count(&counters.command_failures);
+        }
+        // Who tells every change for certain and has told one since has answered the question already.
+        if result.is_ok()
+            && known != self.shared.version(&command.address)
+            && adapter.capabilities(&command.address).pushes_events
+        {
+            return result;
         }
         let until = Instant::now() + Duration::from_millis(command.deadline_ms);
         self.shared.want(&command.address, Instant::now() + millis(settings.coalesce_ms), Some(until));
@@ -172,6 +180,11 @@ impl Driver {
 }
 
 impl Shared {
+    /// How often something was learned of a machine other than by looking.
+    fn version(&self, address: &Address) -> Option<u64> {
+        let schedule = self.schedule.lock();
+        schedule.find(address).map(|at| schedule.version(at))
+    }
     fn want(&self, address: &Address, when: Instant, follow_until: Option<Instant>) {
         let mut schedule = self.schedule.lock();
         let Some(at) = schedule.find(address) else { return };

@@ -23,6 +23,9 @@ use crate::{AdapterError, Found, Hint};
 /// How soon a machine is asked again when its answer was overtaken by an event.
 const AGAIN: Duration = Duration::from_millis(50);
 
+/// Hints taken in one go, before looks and listings get their turn.
+const TOGETHER: usize = 64;
+
 type Listing = Result<Vec<Found>, AdapterError>;
 
 /// One stretch of being connected: a listener, and a listing now and then.
@@ -71,7 +74,7 @@ pub(super) async fn run(shared: Arc<Shared>, sink: Arc<dyn Sink>, stop: Cancella
         run.connect_if_due();
         run.start_looks();
         match run.wait(&stop).await {
-            Woken::Hint(hint) => run.hint(hint),
+            Woken::Hint(hint) => run.hints(hint),
             Woken::Lost(why) => run.lost(&why),
             Woken::Listed(Ok(found)) => run.listed(found),
             Woken::Listed(Err(why)) => run.lost(&why),
@@ -161,9 +164,21 @@ impl Run {
         }
     }
 
-    fn hint(&mut self, hint: Option<Hint>) {
-        let Some(hint) = hint else { return };
-        let Shared { backend, settings, schedule, counters, .. } = &*self.shared;
+    /// A hint, and those that came with it: setting the alarms anew for each would cost more than the hint.
+    fn hints(&mut self, first: Option<Hint>) {
+        let mut next = first;
+        for _ in 0..TOGETHER {
+            let Some(hint) = next else { return };
+            self.hint(hint);
+            next = self.session.as_mut().and_then(|session| session.hints.try_recv().ok());
+        }
+        if let Some(hint) = next {
+            self.hint(hint);
+        }
+    }
+
+    fn hint(&mut self, hint: Hint) {
+        let Shared { backend, adapter, settings, schedule, counters, .. } = &*self.shared;
         count(&counters.hints);
         let address = match &hint {
             Hint::Changed(address) | Hint::State(address, _) => address,
@@ -183,7 +198,13 @@ impl Run {
                 let slot = schedule.slot(at);
                 slot.silent = false;
                 slot.backoff = None;
-                schedule.want(at, now + Schedule::spread(at, millis(settings.safety_poll_ms)));
+                let next = now + Schedule::spread(at, millis(settings.safety_poll_ms));
+                if adapter.capabilities(&address).pushes_events {
+                    // A look that was wanted would only hear the same.
+                    schedule.postpone(at, next);
+                } else {
+                    schedule.want(at, next);
+                }
                 drop(schedule);
                 self.sink.observed(backend, &address, seen);
             }
@@ -296,7 +317,7 @@ impl Run {
         let Some(mut session) = self.session.take() else { return };
         // What it said before it ended still counts.
         while let Ok(hint) = session.hints.try_recv() {
-            self.hint(Some(hint));
+            self.hint(hint);
         }
         count(&counters.losses);
         let lasted = now - session.began;

@@ -96,6 +96,16 @@ impl Schedule {
         self.due.insert((when, at));
     }
 
+    /// The next look is at `when` and not before, whatever was wanted; one under way goes on.
+    pub(super) fn postpone(&mut self, at: usize, when: Instant) {
+        let slot = &mut self.slots[at];
+        slot.again = None;
+        if let Some(due) = slot.due.take() {
+            self.due.remove(&(due, at));
+        }
+        self.want(at, when);
+    }
+
     /// Wants a look at everything at `when`.
     pub(super) fn want_all(&mut self, when: Instant) {
         for at in 0..self.slots.len() {
