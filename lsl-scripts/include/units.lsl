@@ -1,12 +1,14 @@
 // Which prim shows which unit. Needs text.lsl.
 //
-// A prim named `unit 3` (or `Unit 03`, or `unit 3 mail server`) shows unit 3. Any other prim shows the unit of its
-// link number minus 1, the root unit 0, unless the notecard says otherwise.
+// A prim named `unit 3` (or `Unit 03`, or `unit 3 mail server`) shows unit 3. What any other prim shows is the
+// object's to say (`integer UNNAMED`, the default of gUnnamed), and the notecard's.
 
 list gUnitOf;            // per link, counted from 0: its unit, -1 for none
 list gSetLinks;          // from the notecard: these links …
 list gSetUnits;          // … show these units, -1 for none
-integer gUnnamed = TRUE; // FALSE: a prim without such a name shows nothing
+integer gUnnamed;        // what a prim without such a name shows: this unit, or one of
+integer BY_LINK = -1;    // the unit of its link number minus 1, the root unit 0
+integer NOTHING = -2;    // none
 string gUnits;           // `1-8,11`
 
 // The unit in a prim's name, -1 when it names none.
@@ -83,7 +85,8 @@ integer scanUnits()
             if (n == 1) name = llGetObjectName();
             else name = llGetLinkName(i + 1);
             unit = unitInName(name);
-            if (unit < 0 && gUnnamed && i < 256) unit = i;
+            if (unit < 0 && gUnnamed == BY_LINK && i < 256) unit = i;
+            else if (unit < 0 && gUnnamed >= 0) unit = gUnnamed;
         }
         of += [unit];
         if (unit >= 0) have += [unit];

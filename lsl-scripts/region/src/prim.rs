@@ -25,6 +25,11 @@ pub(crate) struct Prim {
     pub(crate) shape: Shape,
     pub(crate) faces: Faces,
     pub(crate) text: Hover,
+    pub(crate) light: Option<Box<Light>>,
+    /// Radians a second about an axis, as `PRIM_OMEGA` has it; each viewer turns it for itself.
+    pub(crate) spin: Vector,
+    /// What is heard from it over and over, and how loud.
+    pub(crate) sound: Option<Box<(Text, f64)>>,
     pub(crate) click_action: i32,
     pub(crate) material: i32,
     pub(crate) flags: Flags,
@@ -39,6 +44,15 @@ pub(crate) struct Flags {
     pub(crate) physics: bool,
     pub(crate) temporary: bool,
     pub(crate) phantom: bool,
+}
+
+/// `PRIM_POINT_LIGHT`, when it is on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Light {
+    pub(crate) colour: Vector,
+    pub(crate) intensity: f64,
+    pub(crate) radius: f64,
+    pub(crate) falloff: f64,
 }
 
 #[derive(Debug, Clone)]
@@ -226,6 +240,9 @@ impl Prim {
             shape: Shape::default(),
             faces: Faces::default(),
             text: Hover { words: Text::default(), colour: [1.0; 3], alpha: 1.0 },
+            light: None,
+            spin: [0.0; 3],
+            sound: None,
             click_action: 0,
             material: 3,
             flags: Flags::default(),

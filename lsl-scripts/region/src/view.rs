@@ -42,6 +42,14 @@ pub struct PrimView {
     pub text_colour: Vector,
     /// Their opacity.
     pub text_alpha: f64,
+    /// The light that it gives to its surroundings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub light: Option<LightView>,
+    /// Radians a second about an axis; each viewer turns it for itself.
+    pub spin: Vector,
+    /// The sound that is heard from it over and over: an asset's UUID, or a name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sound: Option<String>,
     /// What a click does; 0 touches.
     pub click_action: i32,
     /// Whether a script hears touches of it.
@@ -93,6 +101,17 @@ pub struct FaceView {
     pub glow: f64,
     /// Not darkened by shade.
     pub bright: bool,
+}
+
+/// A point light.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct LightView {
+    /// Red, green, blue.
+    pub colour: Vector,
+    /// 0 to 1.
+    pub intensity: f64,
+    /// How far it reaches, in metres.
+    pub radius: f64,
 }
 
 /// An avatar.

@@ -10,6 +10,7 @@ pub(crate) mod scene;
 mod scripts;
 mod server;
 mod servers;
+mod things;
 
 pub use house::House;
 pub(crate) use house::RACK;

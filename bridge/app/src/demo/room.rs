@@ -1,4 +1,4 @@
-//! The demonstration's room: a rack for each configured object, in a row, and people who may touch them.
+//! The demonstration's room: a rack, door, lamp … for each configured object, in a row, and people who may touch them.
 
 use anyhow::Context as _;
 use primrack_lsl::Profile;
@@ -7,15 +7,29 @@ use primrack_region::{AvatarPlan, RackPlan, Region, RegionSettings, Room};
 use primrack_world::Keyring;
 use uuid::Uuid;
 
-use super::scripts;
+use super::{scripts, things};
 use crate::rack::Avatar;
 
 /// The grid whose language and limits the region keeps.
 pub(crate) const PROFILE: Profile = Profile::SecondLife;
-/// From one rack to the next, metres.
-const STEP: f64 = 1.6;
+/// What an object is when its name does not say.
+const RACK: &str = "rack";
+/// The width that a rack needs, metres.
+const RACK_WIDTH: f64 = 1.4;
 
-/// Starts the region with a rack per object; the racks' notecards hold their keys and the bridge's address.
+/// What kind of thing an object is, by its name: `door-1` is a door.
+fn kind(id: &str) -> &'static str {
+    let named =
+        |kind: &&str| id.strip_prefix(*kind).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    scripts::OBJECTS.into_iter().find(|kind| named(kind)).unwrap_or(RACK)
+}
+
+fn width(kind: &str) -> f64 {
+    things::width(kind).unwrap_or(RACK_WIDTH)
+}
+
+/// Starts the region with a thing per object; their notecards hold their keys and
+/// the bridge's address.
 ///
 /// # Errors
 /// When an object has no key or the region cannot start.
@@ -26,32 +40,44 @@ pub(crate) async fn open(
     people: &[Avatar],
 ) -> anyhow::Result<Region> {
     let mut room = Room::default();
-    room.scripts.insert("rack".to_owned(), scripts::rack(PROFILE)?);
+    for kind in scripts::OBJECTS {
+        room.scripts.insert(kind.to_owned(), scripts::of(kind, PROFILE)?);
+    }
     for (at, who) in (0_u32..).zip(people) {
         let key = Uuid::parse_str(&who.id).context("an avatar's id is a UUID")?;
         let position = [124.0 + 2.0 * f64::from(at), 122.0, 21.0];
         room.avatar.push(AvatarPlan { name: who.name.to_string(), key: Some(key), position });
     }
-    let count = u32::try_from(inventory.objects().len()).unwrap_or(u32::MAX);
-    for (at, object) in (0_u32..).zip(inventory.objects()) {
+    let mut objects: Vec<_> =
+        inventory.objects().iter().map(|object| (kind(object.id.as_str()), object)).collect();
+    objects.sort_by_key(|(kind, _)| scripts::OBJECTS.iter().position(|known| known == kind));
+    // Side by side, the middle of the row in the middle of the region.
+    let mut left = 128.0 - objects.iter().map(|(kind, _)| width(kind)).sum::<f64>() / 2.0;
+    for (kind, object) in objects {
         let id = object.id.as_str();
         let key = keys.of(id).last().with_context(|| format!("{id} has no key: begin anew with --reset"))?;
-        let notecard = format!(
-            "id = {id}\nkey = {}.{}\nbridge = http://{bridge}/world/1\nunnamed = ignore\n",
+        let mut notecard = format!(
+            "id = {id}\nkey = {}.{}\nbridge = http://{bridge}/world/1\n",
             key.id.as_str(),
             key.secret.reveal()
         );
-        let units = object.units.last().map_or(0, |(unit, _)| *unit).max(1);
+        let foot = [left + width(kind) / 2.0, 128.0, 20.0];
+        left += width(kind);
+        if kind == "door" {
+            // Not at a right angle: what stands on the leaf is to be read from the front, too.
+            notecard.push_str("amount = 66\n");
+        }
+        if let Some(thing) = things::build(kind, id, foot, notecard.clone()) {
+            room.object.push(thing);
+            continue;
+        }
+        notecard.push_str("unnamed = ignore\n");
         room.rack.push(RackPlan {
             id: id.to_owned(),
-            position: [
-                128.0 + STEP * (f64::from(at) - f64::from(count.saturating_sub(1)) / 2.0),
-                128.0,
-                20.0,
-            ],
+            position: foot,
             turned: -90.0,
-            units,
-            script: "rack".to_owned(),
+            units: object.units.last().map_or(0, |(unit, _)| *unit).max(1),
+            script: RACK.to_owned(),
             notecards: [("rack.conf".to_owned(), notecard)].into(),
             owner: None,
             key: None,
@@ -60,4 +86,17 @@ pub(crate) async fn open(
     let settings =
         RegionSettings { profile: PROFILE, name: "Primrack".to_owned(), ..RegionSettings::default() };
     Ok(Region::start(settings, &room).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_what_its_name_says_and_else_a_rack() {
+        assert_eq!(kind("door-1"), "door");
+        assert_eq!(kind("letter-box"), "letter-box");
+        assert_eq!(kind("doorbell"), "rack");
+        assert_eq!(kind("cellar"), "rack");
+    }
 }

@@ -234,7 +234,7 @@ impl Copy {
     }
 
     fn view(&self, prim: &primrack_region::PrimView) -> PrimView {
-        let unit = prim.name.strip_prefix("unit ").and_then(|number| number.trim().parse().ok());
+        let unit = prim.name.strip_prefix("unit ").and_then(|rest| rest.split(' ').next()?.parse().ok());
         PrimView {
             id: prim.id.0,
             object: self.objects.get(&prim.object).cloned().unwrap_or_default(),
@@ -254,6 +254,8 @@ impl Copy {
             alpha: as_f32(prim.face.alpha),
             glow: as_f32(prim.face.glow),
             fullbright: prim.face.bright,
+            light: prim.light.map_or(0.0, |light| as_f32(light.radius * light.intensity)),
+            spin: as_f32(prim.spin[2]),
             text: prim.text.clone(),
             text_colour: single(prim.text_colour),
             name: prim.name.clone(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use primrack_model::{Power, UnixMs};
+use primrack_model::{Power, TargetKind, UnixMs};
 use primrack_web::page::scene::{
     AvatarView, Deed, Hop, PrimView, RegionView, Scene, SceneEvent, SceneView, Shape, TransitionView,
     UnitView,
@@ -272,14 +272,16 @@ fn cabinet(state: &mut State, rack: u16, [x, y]: [f32; 2], units: u16) {
 }
 
 fn unit_view(object: &str, object_label: &str, unit: u8, label: &str, power: Power) -> UnitView {
+    let kind = if object == "door" { TargetKind::Door } else { TargetKind::Machine };
     UnitView {
         object: object.to_owned(),
         object_label: object_label.to_owned(),
         unit,
         target: label.to_owned(),
         label: label.to_owned(),
+        kind,
         power,
-        word: power.word().to_owned(),
+        word: kind.word(power).to_owned(),
         note: if power == Power::Crashed { "killed by signal 9".to_owned() } else { String::new() },
         cpu: None,
         stale: false,

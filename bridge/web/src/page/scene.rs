@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use primrack_model::Power;
+use primrack_model::{Power, TargetKind};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
@@ -105,6 +105,12 @@ pub struct PrimView {
     /// Lit without a lamp.
     #[serde(default)]
     pub fullbright: bool,
+    /// How far it lights its surroundings, in metres; 0 not at all.
+    #[serde(default)]
+    pub light: f32,
+    /// Radians a second that it turns about the vertical by itself.
+    #[serde(default)]
+    pub spin: f32,
     /// Hover text; lines are divided by `\n`.
     #[serde(default)]
     pub text: String,
@@ -133,6 +139,8 @@ impl PrimView {
             alpha: 1.0,
             glow: 0.0,
             fullbright: false,
+            light: 0.0,
+            spin: 0.0,
             text: String::new(),
             text_colour: [1.0; 3],
             name: name.to_owned(),
@@ -164,6 +172,9 @@ pub struct UnitView {
     pub target: String,
     /// What people call the target.
     pub label: String,
+    /// What kind of thing the target is.
+    #[serde(default)]
+    pub kind: TargetKind,
     /// The state as a token.
     pub power: Power,
     /// The state as a word, and who brought it about.

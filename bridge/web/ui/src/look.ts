@@ -3,7 +3,7 @@
 // The colours keep apart for the common kinds of colour blindness (after Okabe and Ito) and differ in lightness;
 // nothing depends on them, since each state has its own shape and word.
 
-import type { Power, UnitView } from "./wire.ts";
+import type { Kind, Power, UnitView } from "./wire.ts";
 
 export interface Look {
   /** Its place in the picture of all shapes. */
@@ -87,8 +87,56 @@ export const LOOKS: Record<Power, Look> = {
 
 export const STATES = Object.keys(LOOKS) as Power[];
 
-export function lookOf(unit: Pick<UnitView, "power">): Look {
-  return LOOKS[unit.power] ?? LOOKS.unknown;
+const FRAME = "M4 2H20V22H18V4H6V22H4z";
+
+/** What is called and drawn otherwise than a machine: the words are those of the bridge. */
+export const KINDS: Partial<Record<Kind, Partial<Record<Power, Look>>>> = {
+  door: {
+    on: { ...LOOKS.on, index: 8, word: "Open", path: `${FRAME}M7.5 5.5L14 8V22L7.5 19.5z` },
+    off: { ...LOOKS.off, index: 9, word: "Closed", path: "M4 2H20V22H4zM14.5 11h2.4v2.8h-2.4z" },
+    starting: { ...LOOKS.starting, index: 10, word: "Opening", path: `${FRAME}M7.5 5.5L16.5 6.5V21.5L7.5 19.5z` },
+    stopping: { ...LOOKS.stopping, index: 11, word: "Closing", path: `${FRAME}M16.5 5.5L7.5 6.5V21.5L16.5 19.5z` },
+  },
+  output: {
+    on: {
+      ...LOOKS.on,
+      index: 12,
+      colour: "#ffe08a",
+      path: "M12 1.5a7 7 0 0 1 4 12.7V17H8v-2.8A7 7 0 0 1 12 1.5zM8 18.2h8V20H8zM9.8 21h4.4v1.6H9.8z",
+    },
+    starting: { ...LOOKS.starting, word: "Switching on" },
+    stopping: { ...LOOKS.stopping, word: "Switching off" },
+  },
+  alarm: {
+    on: {
+      ...LOOKS.crashed,
+      index: 13,
+      word: "Sounding",
+      moving: true,
+      path: "M12 1.5L23.5 21.5H.5zM10.7 8.5h2.6l-.4 7h-1.8zM10.7 17h2.6v2.4h-2.6z",
+    },
+    paused: {
+      ...LOOKS.stopping,
+      index: 14,
+      word: "Acknowledged",
+      moving: false,
+      path: "M12 1.5L23.5 21.5H.5zM7.4 15.2L9 13.6L11.2 15.8L15.2 11.6L16.8 13.2L11.2 19z",
+    },
+    off: { ...LOOKS.off, index: 15, word: "Quiet", path: "M12 1.5L23.5 21.5H.5zM12 6L4.2 19.4H19.8z" },
+  },
+};
+
+/** Every look there is, in the order of a legend. */
+export const ALL_LOOKS: Look[] = [
+  ...Object.values(LOOKS),
+  ...Object.values(KINDS).flatMap((looks) => Object.values(looks)),
+];
+
+/** Every word of a look, in the order of the picture of all shapes. */
+export const WORDS = [...new Set(ALL_LOOKS.map((look) => look.word))];
+
+export function lookOf(unit: Pick<UnitView, "power" | "kind">): Look {
+  return KINDS[unit.kind]?.[unit.power] ?? LOOKS[unit.power] ?? LOOKS.unknown;
 }
 
 /** The state in words: everything that colour and shape say, and more. */
@@ -97,15 +145,15 @@ export function wordsOf(unit: UnitView): string {
   return `${unit.stale ? "last known: " : ""}${unit.word}${way}`;
 }
 
-/** How many units are in each state; what is stale counts apart, since nobody knows. */
-export function tally(units: Iterable<UnitView>): { states: Map<Power, number>; stale: number; all: number } {
-  const states = new Map<Power, number>();
+/** How many units look like what; what is stale counts apart, since nobody knows. */
+export function tally(units: Iterable<UnitView>): { looks: Map<Look, number>; stale: number; all: number } {
+  const looks = new Map<Look, number>();
   let stale = 0;
   let all = 0;
   for (const unit of units) {
     all += 1;
     if (unit.stale) stale += 1;
-    else states.set(unit.power, (states.get(unit.power) ?? 0) + 1);
+    else looks.set(lookOf(unit), (looks.get(lookOf(unit)) ?? 0) + 1);
   }
-  return { states, stale, all };
+  return { looks, stale, all };
 }

@@ -2,7 +2,7 @@
 
 import "./style.css";
 import { act } from "./act.ts";
-import { LOOKS, lookOf, STATES, tally } from "./look.ts";
+import { ALL_LOOKS, lookOf, tally } from "./look.ts";
 import type { Stage } from "./stage/stage.ts";
 import { Stream, type Link } from "./stream.ts";
 import { Board } from "./view/board.ts";
@@ -146,9 +146,9 @@ async function raise(): Promise<void> {
 }
 
 function drawLegend(): void {
-  const { states, stale } = tally(world.units.values());
-  const items = STATES.filter((state) => states.has(state)).map((state) =>
-    el("li", "", mark(LOOKS[state]), el("b", "", String(states.get(state))), " ", LOOKS[state].word),
+  const { looks, stale } = tally(world.units.values());
+  const items = ALL_LOOKS.filter((look) => looks.has(look)).map((look) =>
+    el("li", "", mark(look), el("b", "", String(looks.get(look))), " ", look.word),
   );
   if (stale > 0) items.push(el("li", "", staleMark(), el("b", "", String(stale)), " Not heard (last known)"));
   legend.replaceChildren(...items);

@@ -10,6 +10,9 @@ export type Power =
   | "crashed"
   | "unknown";
 
+/** What kind of thing a target is. */
+export type Kind = "machine" | "output" | "door" | "alarm" | "group";
+
 export type Vec3 = [number, number, number];
 export type Quat = [number, number, number, number];
 export type Shape = "box" | "cylinder" | "sphere" | "torus" | "prism";
@@ -40,6 +43,10 @@ export interface PrimView {
   alpha: number;
   glow: number;
   fullbright: boolean;
+  /** How far it lights its surroundings, in metres. */
+  light: number;
+  /** Radians a second about the vertical. */
+  spin: number;
   text: string;
   text_colour: Vec3;
   name: string;
@@ -57,6 +64,7 @@ export interface UnitView {
   unit: number;
   target: string;
   label: string;
+  kind: Kind;
   power: Power;
   word: string;
   note: string;

@@ -1,9 +1,9 @@
 import { expect, test } from "vitest";
-import { LOOKS, STATES, lookOf, tally, wordsOf } from "../src/look.ts";
+import { ALL_LOOKS, KINDS, LOOKS, STATES, WORDS, lookOf, tally, wordsOf } from "../src/look.ts";
 import type { UnitView } from "../src/wire.ts";
 
 const unit = (part: Partial<UnitView>): UnitView =>
-  ({ power: "on", word: "On", stale: false, transition: null, ...part }) as UnitView;
+  ({ power: "on", kind: "machine", word: "On", stale: false, transition: null, ...part }) as UnitView;
 
 /** Relative luminance after WCAG 2. */
 function luminance(colour: string): number {
@@ -22,8 +22,8 @@ test("every state has its own colour, word and shape", () => {
 
 test("every colour is read on the ground: 4.5 to 1 at least", () => {
   const ground = luminance("#1b2530");
-  for (const state of STATES) {
-    expect((luminance(LOOKS[state].colour) + 0.05) / (ground + 0.05), state).toBeGreaterThan(4.5);
+  for (const { colour, word } of ALL_LOOKS) {
+    expect((luminance(colour) + 0.05) / (ground + 0.05), word).toBeGreaterThan(4.5);
   }
 });
 
@@ -38,6 +38,28 @@ test("words say what is under way, and what is old", () => {
 });
 
 test("what is not heard from is not counted as on", () => {
-  const { states, stale, all } = tally([unit({}), unit({ stale: true }), unit({ power: "off" })]);
-  expect([states.get("on"), states.get("off"), stale, all]).toEqual([1, 1, 1, 3]);
+  const { looks, stale, all } = tally([unit({}), unit({ stale: true }), unit({ power: "off" })]);
+  expect([looks.get(LOOKS.on), looks.get(LOOKS.off), stale, all]).toEqual([1, 1, 1, 3]);
+});
+
+test("a door, a lamp and an alarm have shapes of their own in each state, and words as the bridge's", () => {
+  for (const looks of Object.values(KINDS)) {
+    const all = STATES.map((state) => looks[state] ?? LOOKS[state]);
+    expect(new Set(all.map((look) => look.path)).size).toBe(STATES.length);
+    expect(new Set(all.map((look) => look.word)).size).toBe(STATES.length);
+  }
+  expect(lookOf(unit({ kind: "door" })).word).toBe("Open");
+  expect(lookOf(unit({ kind: "door", power: "off" })).word).toBe("Closed");
+  expect(lookOf(unit({ kind: "alarm", power: "paused" })).word).toBe("Acknowledged");
+  expect(lookOf(unit({ kind: "door", power: "unknown" }))).toBe(LOOKS.unknown);
+});
+
+test("the picture of all shapes has room for every look and every word", () => {
+  expect(Math.max(...ALL_LOOKS.map((look) => look.index))).toBeLessThan(16);
+  const shapes = new Map<number, string>();
+  for (const look of ALL_LOOKS) {
+    expect(shapes.get(look.index) ?? look.path).toBe(look.path);
+    shapes.set(look.index, look.path);
+  }
+  expect(WORDS.length).toBeLessThanOrEqual(24);
 });

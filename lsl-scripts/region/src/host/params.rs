@@ -5,7 +5,7 @@ use super::{Answer, Caller, HostFn, give, void};
 use crate::geometry::{Vector, add, inverse, length, scale, sub, then};
 use crate::ids::PrimId;
 use crate::inventory::clip;
-use crate::prim::{Face, Prim, Shape, kind};
+use crate::prim::{Face, Light, Prim, Shape, kind};
 use crate::world::World;
 use primrack_lsl::value::Text;
 use primrack_lsl::{ErrorKind, RuntimeError, Value};
@@ -120,11 +120,13 @@ mod rule {
     pub(super) const COLOR: i32 = 18;
     pub(super) const BUMP_SHINY: i32 = 19;
     pub(super) const FULLBRIGHT: i32 = 20;
+    pub(super) const POINT_LIGHT: i32 = 23;
     pub(super) const GLOW: i32 = 25;
     pub(super) const TEXT: i32 = 26;
     pub(super) const NAME: i32 = 27;
     pub(super) const DESC: i32 = 28;
     pub(super) const ROT_LOCAL: i32 = 29;
+    pub(super) const OMEGA: i32 = 32;
     pub(super) const POS_LOCAL: i32 = 33;
     pub(super) const LINK_TARGET: i32 = 34;
     pub(super) const SLICE: i32 = 35;
@@ -395,6 +397,19 @@ fn apply(
             p.text = crate::prim::Hover { words, colour, alpha };
             (!same).then_some(0)
         }
+        rule::POINT_LIGHT => {
+            let on = rules.int()? != 0;
+            let (colour, intensity) = (rules.vector()?.map(bound), bound(rules.float()?));
+            let (radius, falloff) = (rules.float()?.clamp(0.1, 20.0), rules.float()?.clamp(0.0, 2.0));
+            let light = Light { colour, intensity, radius, falloff };
+            replace(&mut p.light, on.then(|| Box::new(light)), 0)
+        }
+        rule::OMEGA => {
+            let (axis, rate, gain) = (rules.vector()?, rules.float()?, rules.float()?);
+            // Without gain it stands.
+            let rate = if gain == 0.0 || !rate.is_finite() { 0.0 } else { rate };
+            replace(&mut p.spin, scale(axis, rate), 0)
+        }
         rule::CLICK_ACTION => {
             let n = rules.int()?;
             replace(&mut p.click_action, n, 0)
@@ -528,6 +543,23 @@ fn read(
                 Value::Vector(p.text.colour),
                 Value::Float(p.text.alpha),
             ]);
+        }
+        rule::POINT_LIGHT => {
+            let off = Light { colour: [1.0; 3], intensity: 1.0, radius: 10.0, falloff: 0.75 };
+            let light = p.light.as_deref().copied().unwrap_or(off);
+            out.extend([
+                flag(p.light.is_some()),
+                Value::Vector(light.colour),
+                Value::Float(light.intensity),
+                Value::Float(light.radius),
+                Value::Float(light.falloff),
+            ]);
+        }
+        rule::OMEGA => {
+            let rate = length(p.spin);
+            let axis = if rate > 0.0 { scale(p.spin, 1.0 / rate) } else { p.spin };
+            let gain = f64::from(u8::from(rate > 0.0));
+            out.extend([Value::Vector(axis), Value::Float(rate), Value::Float(gain)]);
         }
         rule::CLICK_ACTION => out.push(Value::Integer(p.click_action)),
         rule::MATERIAL => out.push(Value::Integer(p.material)),

@@ -11,6 +11,17 @@ use primrack_lsl::value::NULL_KEY;
 use uuid::Uuid;
 
 pub(super) const TABLE: &[(&str, HostFn)] = &[
+    ("llLoopSound", |c, a| {
+        let (what, volume) = (clip(a.text(0)?, 63).into(), a.float(1)?.clamp(0.0, 1.0));
+        c.here_mut()?.sound = Some(Box::new((what, volume)));
+        c.world.touch_up(c.prim);
+        void()
+    }),
+    ("llStopSound", |c, _| {
+        c.here_mut()?.sound = None;
+        c.world.touch_up(c.prim);
+        void()
+    }),
     ("llGetKey", |c, _| give(Value::Key(c.here()?.key_text.clone()))),
     ("llGetOwner", |c, _| give(key(c.object()?.owner))),
     ("llGetCreator", |c, _| give(key(c.object()?.creator))),

@@ -3,7 +3,7 @@
 use super::World;
 use crate::ids::PrimId;
 use crate::prim::{Face, Faces, Prim, kind};
-use crate::view::{AvatarView, FaceView, PrimView, RegionEvent, ShapeKind, ShapeView, Snapshot};
+use crate::view::{AvatarView, FaceView, LightView, PrimView, RegionEvent, ShapeKind, ShapeView, Snapshot};
 use std::sync::Arc;
 
 impl World {
@@ -73,6 +73,13 @@ impl World {
             text: p.text.words.to_string(),
             text_colour: p.text.colour,
             text_alpha: p.text.alpha,
+            light: p.light.as_ref().map(|l| LightView {
+                colour: l.colour,
+                intensity: l.intensity,
+                radius: l.radius,
+            }),
+            spin: p.spin,
+            sound: p.sound.as_ref().map(|sound| sound.0.to_string()),
             click_action: p.click_action,
             touchable: !self.touched_scripts(id).is_empty(),
         })

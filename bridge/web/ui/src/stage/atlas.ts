@@ -1,7 +1,7 @@
 // One picture with everything that is drawn on units: shapes of the states, their words, labels of the nearest.
 
 import { CanvasTexture, LinearFilter, LinearMipmapLinearFilter, SRGBColorSpace } from "three";
-import { LOOKS, STATES } from "../look.ts";
+import { ALL_LOOKS, WORDS } from "../look.ts";
 
 export const ATLAS = 2048;
 const ICON = 128;
@@ -10,7 +10,11 @@ const WORD_H = 64;
 const LABEL_W = 340;
 const LABEL_H = 64;
 const WORDS_AT = ICON;
-const LABELS_AT = ICON + 2 * WORD_H;
+/** Words in a row of the picture. */
+export const WORD_COLUMNS = ATLAS / WORD_W;
+/** Rows of words; as many again say what was. */
+const WORD_ROWS = Math.ceil(WORDS.length / WORD_COLUMNS);
+const LABELS_AT = ICON + 2 * WORD_ROWS * WORD_H;
 export const LABEL_COLUMNS = Math.floor(ATLAS / LABEL_W);
 export const LABEL_CELLS = LABEL_COLUMNS * Math.floor((ATLAS - LABELS_AT) / LABEL_H);
 
@@ -20,6 +24,8 @@ export const CELLS = {
   wordW: WORD_W / ATLAS,
   wordH: WORD_H / ATLAS,
   wordsAt: WORDS_AT / ATLAS,
+  /** From a word to the same word of what is old. */
+  wordsWas: (WORD_ROWS * WORD_H) / ATLAS,
   labelW: LABEL_W / ATLAS,
   labelH: LABEL_H / ATLAS,
   labelsAt: LABELS_AT / ATLAS,
@@ -44,16 +50,21 @@ export class Atlas {
     this.#pen = pen;
     pen.scale(fine, fine);
     pen.fillStyle = "#fff";
-    STATES.forEach((state) => {
-      const { index, path, word } = LOOKS[state];
+    for (const { index, path } of ALL_LOOKS) {
       pen.save();
+      // Two looks may share a shape.
+      pen.clearRect(index * ICON, 0, ICON, ICON);
       pen.translate(index * ICON + ICON * 0.08, ICON * 0.08);
       pen.scale((ICON * 0.84) / 24, (ICON * 0.84) / 24);
       pen.fill(new Path2D(path), "evenodd");
       pen.restore();
-      this.#write(word, index * WORD_W, WORDS_AT, WORD_W, WORD_H, 600);
+    }
+    WORDS.forEach((word, n) => {
+      const x = (n % WORD_COLUMNS) * WORD_W;
+      const y = WORDS_AT + Math.floor(n / WORD_COLUMNS) * WORD_H;
+      this.#write(word, x, y, WORD_W, WORD_H, 600);
       // For what is old and may be otherwise by now.
-      this.#write(`was ${word}`, index * WORD_W, WORDS_AT + WORD_H, WORD_W, WORD_H, 600);
+      this.#write(`was ${word}`, x, y + WORD_ROWS * WORD_H, WORD_W, WORD_H, 600);
     });
     this.texture = new CanvasTexture(canvas);
     this.texture.colorSpace = SRGBColorSpace;

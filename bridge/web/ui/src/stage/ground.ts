@@ -1,9 +1,22 @@
 // The floor of the machine room: raised tiles of 60 cm, with the shade that things cast on it.
 
-import { CanvasTexture, Color, LinearFilter, Mesh, PlaneGeometry, ShaderMaterial, Vector2, Vector3, Vector4 } from "three";
+import {
+  CanvasTexture,
+  Color,
+  LinearFilter,
+  Mesh,
+  PlaneGeometry,
+  ShaderMaterial,
+  SRGBColorSpace,
+  Vector2,
+  Vector3,
+  Vector4,
+} from "three";
 import type { PrimView } from "../wire.ts";
 
 const SIDE = 512;
+/** Lamps that light the floor at once: a grid's viewers draw a few, too. */
+const LAMPS = 4;
 
 export class Ground {
   readonly mesh: Mesh<PlaneGeometry, ShaderMaterial>;
@@ -30,10 +43,13 @@ export class Ground {
           reach: { value: 20 },
           background: { value: background },
           eye: { value: new Vector3() },
+          lamps: { value: Array.from({ length: LAMPS }, () => new Vector4()) },
+          lampColours: { value: Array.from({ length: LAMPS }, () => new Vector3()) },
         },
         vertexShader: `varying vec3 vAt; void main() { vec4 at = modelMatrix * vec4(position, 1.0); vAt = at.xyz; gl_Position = projectionMatrix * viewMatrix * at; }`,
         fragmentShader: `
           varying vec3 vAt; uniform sampler2D shade; uniform vec4 frame; uniform vec2 centre; uniform float reach; uniform vec3 background; uniform vec3 eye;
+          uniform vec4 lamps[${LAMPS}]; uniform vec3 lampColours[${LAMPS}];
           void main() {
             vec2 tile = vAt.xy / 0.6;
             vec2 width = fwidth(tile) * 1.2;
@@ -48,6 +64,12 @@ export class Ground {
             float far = length(vAt.xy - centre) / reach;
             // A soft pool of light in the middle of the room, darkness around it.
             colour *= 0.55 + 1.9 * exp(-far * far * 3.0);
+            for (int i = 0; i < ${LAMPS}; i++) {
+              // Place and, as its reach, how far it lights; from above, so that it falls off on the floor.
+              float away = length(vAt.xy - lamps[i].xy);
+              float dark = clamp(1.0 - away / max(lamps[i].w * 0.5, 0.01), 0.0, 1.0);
+              colour += lampColours[i] * 0.075 * dark * dark / (0.6 + away * away + lamps[i].z * 0.25);
+            }
             float fade = smoothstep(0.35, 1.15, far);
             gl_FragColor = vec4(mix(colour, background, fade), 1.0);
             #include <colorspace_fragment>
@@ -89,5 +111,19 @@ export class Ground {
     (uniforms["frame"]!.value as Vector4).set(low.x - margin, low.y - margin, wide, deep);
     (uniforms["centre"]!.value as Vector2).copy(centre);
     uniforms["reach"]!.value = reach;
+  }
+
+  /** Light on the floor around lamps that are on. */
+  light(lamps: PrimView[]): void {
+    const { uniforms } = this.mesh.material;
+    const places = uniforms["lamps"]!.value as Vector4[];
+    const colours = uniforms["lampColours"]!.value as Vector3[];
+    for (let n = 0; n < LAMPS; n += 1) {
+      const lamp = lamps[n];
+      const height = lamp ? Math.max(0, lamp.pos[2] - this.mesh.position.z) : 0;
+      places[n]!.set(lamp?.pos[0] ?? 0, lamp?.pos[1] ?? 0, height, lamp?.light ?? 0);
+      const colour = lamp ? new Color().setRGB(...lamp.colour, SRGBColorSpace) : new Color(0, 0, 0);
+      colours[n]!.set(colour.r, colour.g, colour.b);
+    }
   }
 }

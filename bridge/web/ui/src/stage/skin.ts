@@ -1,8 +1,9 @@
 // One material for all prims: what a prim looks like comes with each instance, so that a thousand units are a few
 // draw calls. Units get a front with the state's shape, word and label on their upright faces.
 
+import { type Look, WORDS } from "../look.ts";
 import { type IUniform, MeshLambertMaterial, Vector3 } from "three";
-import { type Atlas, CELLS, LABEL_COLUMNS } from "./atlas.ts";
+import { type Atlas, CELLS, LABEL_COLUMNS, WORD_COLUMNS } from "./atlas.ts";
 
 export interface SkinUniforms {
   time: IUniform<number>;
@@ -12,7 +13,7 @@ export interface SkinUniforms {
 const n = (value: number): string => value.toFixed(8);
 
 const VERTEX_HEAD = `
-attribute vec4 aFx;   // glow, fullbright, state or -1, stale
+attribute vec4 aFx;   // glow, fullbright, look or -1, stale and word: see pack()
 attribute vec4 aTint; // colour of the state, how strongly it is lit
 attribute vec2 aTag;  // label cell or -1, highlight
 varying vec4 vFx; varying vec4 vTint; varying vec2 vTag; varying vec3 vLocal; varying vec3 vFace; varying vec3 vSize;
@@ -42,11 +43,13 @@ float cell(vec2 at, vec2 origin, vec2 extent) {
 
 // The front of a unit. Lengths in metres from the lower left corner.
 vec3 front(vec3 body) {
-  float state = floor(vFx.z + 0.5);
-  float stale = floor(vFx.w + 0.5);
+  float moving = step(31.5, vFx.z);
+  float state = floor(vFx.z - 32.0 * moving + 0.5);
+  float stale = mod(floor(vFx.w + 0.5), 2.0);
+  float said = floor(vFx.w * 0.5 + 0.1);
   vec3 tint = vTint.rgb;
   float lit = vTint.a;
-  if (state == 1.0 || state == 3.0) lit *= 0.72 + 0.28 * sin(uTime * 5.0);
+  lit *= 1.0 - moving * (0.28 - 0.28 * sin(uTime * 5.0));
   float level = stale > 0.5 ? 0.4 : 1.0;
   bool upright = abs(vFace.z) < 0.5;
   if (!upright) return body;
@@ -84,7 +87,9 @@ vec3 front(vec3 body) {
   float row = floor(number / ${n(LABEL_COLUMNS)} + 0.0001);
   float label = cell(lat, vec2(column * ${n(CELLS.labelW)}, ${n(CELLS.labelsAt)} + row * ${n(CELLS.labelH)}),
     vec2(${n(CELLS.labelW)}, ${n(CELLS.labelH)})) * step(-0.5, vTag.x);
-  float word = cell(wat, vec2(state * ${n(CELLS.wordW)}, ${n(CELLS.wordsAt)} + stale * ${n(CELLS.wordH)}), vec2(${n(CELLS.wordW)}, ${n(CELLS.wordH)}));
+  vec2 word_cell = vec2(mod(said, ${n(WORD_COLUMNS)}), floor(said / ${n(WORD_COLUMNS)} + 0.0001));
+  float word = cell(wat, vec2(word_cell.x * ${n(CELLS.wordW)}, ${n(CELLS.wordsAt)} + stale * ${n(CELLS.wordsWas)} + word_cell.y * ${n(CELLS.wordH)}),
+    vec2(${n(CELLS.wordW)}, ${n(CELLS.wordH)}));
   // What is old is hatched.
   float hatch = stale * step(0.5, fract((m.x + m.y) * 22.0)) * 0.05;
   body = body * (1.0 - icon) + hatch;
@@ -96,6 +101,12 @@ vec3 front(vec3 body) {
   return body;
 }
 `;
+
+/** What the shader is told of a look: its shape, whether there is a front to draw it on, and its word. */
+export function pack(look: Look, front: boolean, stale: boolean): [number, number] {
+  const moving = look.moving && !stale ? 32 : 0;
+  return [look.index + (front ? 0 : 16) + moving, (stale ? 1 : 0) + 2 * WORDS.indexOf(look.word)];
+}
 
 export function skin(atlas: Atlas, uniforms: SkinUniforms, clear: boolean): MeshLambertMaterial {
   const material = new MeshLambertMaterial({ transparent: clear, depthWrite: !clear });
@@ -114,7 +125,10 @@ export function skin(atlas: Atlas, uniforms: SkinUniforms, clear: boolean): Mesh
         ${clear ? "diffuseColor.a *= vAlpha;" : ""}
         vec3 own = diffuseColor.rgb;
         if (vFx.z > -0.5) {
-          if (vFx.z > 15.5) { skinLight += vTint.rgb * (0.25 + 0.6 * vTint.a) * (vFx.w > 0.5 ? 0.4 : 1.0) + uAccent * vTag.y * 0.35; diffuseColor.rgb *= 0.4; }
+          if (mod(floor(vFx.z + 0.5), 32.0) > 15.5) {
+            skinLight += vTint.rgb * (0.25 + 0.6 * vTint.a) * (mod(floor(vFx.w + 0.5), 2.0) > 0.5 ? 0.4 : 1.0) + uAccent * vTag.y * 0.35;
+            diffuseColor.rgb *= 0.4;
+          }
           else { diffuseColor.rgb = front(mix(vec3(0.03, 0.036, 0.045), own, 0.12)); }
         } else {
           skinLight += own * max(vFx.x * 0.55, vFx.y * 0.6);

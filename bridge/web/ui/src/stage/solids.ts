@@ -20,10 +20,13 @@ import { lookOf } from "../look.ts";
 import type { PrimView, Shape, UnitView } from "../wire.ts";
 import { unitKey, type World } from "../world.ts";
 import type { Atlas } from "./atlas.ts";
-import { skin, type SkinUniforms } from "./skin.ts";
+import { pack, skin, type SkinUniforms } from "./skin.ts";
 
-/** How long a state takes to turn into another, in seconds. */
+/** How long a state takes to turn into another, and a thing to its new place, in seconds. */
 const TURN = 0.45;
+/** What goes farther than this has not moved but is elsewhere, in metres. */
+const FAR = 3;
+const UP = new Vector3(0, 0, 1);
 
 function geometry(shape: Shape): BufferGeometry {
   switch (shape) {
@@ -46,6 +49,19 @@ interface Turning {
   light: [number, number];
   at: number;
 }
+
+interface Place {
+  pos: Vector3;
+  rot: Quaternion;
+}
+
+interface Going {
+  from: Place;
+  to: Place;
+  at: number;
+}
+
+const placeOf = (prim: PrimView): Place => ({ pos: new Vector3(...prim.pos), rot: new Quaternion(...prim.rot) });
 
 class Batch {
   readonly slots = new Map<number, number>();
@@ -153,7 +169,11 @@ export class Solids {
   readonly #at = new Map<number, Batch>();
   readonly #turning = new Map<number, Turning>();
   readonly #shown = new Map<number, { colour: Color; light: number }>();
+  /** Where each prim is drawn, and which are on their way. */
+  readonly #places = new Map<number, Place>();
+  readonly #going = new Map<number, Going>();
   readonly #matrix = new Matrix4();
+  readonly #turned = new Quaternion();
   readonly #tags = new Map<number, [number, number]>();
 
   constructor(
@@ -174,6 +194,8 @@ export class Solids {
     this.#shown.delete(id);
     this.#turning.delete(id);
     this.#tags.delete(id);
+    this.#places.delete(id);
+    this.#going.delete(id);
   }
 
   put(prim: PrimView, now: number): void {
@@ -188,19 +210,44 @@ export class Solids {
     if (before && before !== batch) before.remove(prim.id);
     this.#at.set(prim.id, batch);
     const slot = batch.place(prim.id);
-    const scale = prim.alpha < 0.02 ? 0 : 1;
-    this.#matrix.compose(
-      new Vector3(...prim.pos),
-      new Quaternion(...prim.rot),
-      new Vector3(...prim.size).multiplyScalar(scale),
-    );
-    batch.mesh.setMatrixAt(slot, this.#matrix);
+    const to = placeOf(prim);
+    const from = this.#places.get(prim.id);
+    const moves = from && (from.pos.distanceTo(to.pos) > 1e-4 || from.rot.angleTo(to.rot) > 1e-3);
+    if (now > 0 && from && moves && from.pos.distanceTo(to.pos) < FAR) {
+      this.#going.set(prim.id, { from, to, at: now });
+      this.#lay(batch, slot, prim, from, 0);
+    } else if (!this.#going.has(prim.id) || moves || now === 0) {
+      this.#going.delete(prim.id);
+      this.#lay(batch, slot, prim, to, 0);
+    }
     batch.mesh.setColorAt(slot, new Color().setRGB(...prim.colour, SRGBColorSpace));
-    batch.mesh.instanceMatrix.needsUpdate = true;
     if (batch.mesh.instanceColor) batch.mesh.instanceColor.needsUpdate = true;
     if (clear) batch.set("aAlpha", slot, [prim.alpha]);
     batch.set("aTag", slot, this.#tags.get(prim.id) ?? [-1, 0]);
     this.state(prim, now);
+  }
+
+  #lay(batch: Batch, slot: number, prim: PrimView, place: Place, spun: number): void {
+    this.#places.set(prim.id, place);
+    const scale = prim.alpha < 0.02 ? 0 : 1;
+    this.#turned.setFromAxisAngle(UP, spun).multiply(place.rot);
+    this.#matrix.compose(place.pos, this.#turned, new Vector3(...prim.size).multiplyScalar(scale));
+    batch.mesh.setMatrixAt(slot, this.#matrix);
+    batch.mesh.instanceMatrix.needsUpdate = true;
+  }
+
+  /** Turns what spins by itself; true while something does. */
+  spin(now: number): boolean {
+    let spins = false;
+    for (const prim of this.world.prims.values()) {
+      if (prim.spin === 0) continue;
+      const batch = this.#at.get(prim.id);
+      const slot = batch?.slots.get(prim.id);
+      if (!batch || slot === undefined) continue;
+      spins = true;
+      this.#lay(batch, slot, prim, this.#places.get(prim.id) ?? placeOf(prim), (now * prim.spin) % (2 * Math.PI));
+    }
+    return spins;
   }
 
   /** What the prim's unit shows now; with `now` the colour turns instead of jumping. */
@@ -214,8 +261,7 @@ export class Solids {
       return;
     }
     const look = lookOf(unit);
-    // 16 and up: shown by its colour all over, since there is no front.
-    batch.set("aFx", slot, [prim.glow, 0, prim.shape === "box" ? look.index : 16 + look.index, unit.stale ? 1 : 0]);
+    batch.set("aFx", slot, [prim.glow, 0, ...pack(look, prim.shape === "box", unit.stale)]);
     const to = new Color(look.colour);
     const shown = this.#shown.get(prim.id);
     if (!shown || now === 0) {
@@ -242,7 +288,7 @@ export class Solids {
 
   shown(id: number): { colour: string; settled: boolean } | undefined {
     const shown = this.#shown.get(id);
-    return shown && { colour: `#${shown.colour.getHexString()}`, settled: !this.#turning.has(id) };
+    return shown && { colour: `#${shown.colour.getHexString()}`, settled: !this.#turning.has(id) && !this.#going.has(id) };
   }
 
   /** Moves colours on; true while something still turns. */
@@ -258,6 +304,18 @@ export class Solids {
       if (batch && slot !== undefined) batch.set("aTint", slot, [colour.r, colour.g, colour.b, light]);
       if (share >= 1) this.#turning.delete(id);
     }
-    return this.#turning.size > 0;
+    for (const [id, { from, to, at }] of this.#going) {
+      const share = Math.min(1, (now - at) / TURN);
+      const eased = share * share * (3 - 2 * share);
+      const prim = this.world.prims.get(id);
+      const batch = this.#at.get(id);
+      const slot = batch?.slots.get(id);
+      if (prim && batch && slot !== undefined) {
+        const place = { pos: from.pos.clone().lerp(to.pos, eased), rot: from.rot.clone().slerp(to.rot, eased) };
+        this.#lay(batch, slot, prim, place, 0);
+      }
+      if (share >= 1) this.#going.delete(id);
+    }
+    return this.#turning.size > 0 || this.#going.size > 0;
   }
 }

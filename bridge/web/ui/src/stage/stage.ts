@@ -123,7 +123,7 @@ export class Stage {
     for (const id of gone ?? []) this.#solids.gone(id);
     for (const id of prims ?? []) {
       const prim = this.world.prims.get(id);
-      if (prim) this.#solids.put(prim, now);
+      if (prim) this.#solids.put(prim, this.#calm.matches ? 0 : now);
     }
     for (const key of units ?? []) {
       for (const prim of this.#primsOf(key)) this.#solids.state(prim, this.#calm.matches ? 0 : now);
@@ -141,7 +141,8 @@ export class Stage {
   #survey(): void {
     const prims = [...this.world.prims.values()];
     this.#signs = prims.filter((prim) => prim.text.trim() !== "" && !this.world.units.has(unitKey(prim)));
-    this.#halos.put(prims.filter((prim) => prim.glow > 0.05 && !this.world.units.has(unitKey(prim))));
+    this.#halos.put(prims.filter((prim) => prim.light > 0 || (prim.glow > 0.05 && !this.world.units.has(unitKey(prim)))));
+    this.#ground.light(prims.filter((prim) => prim.light > 0));
     const things = prims.filter((prim) => prim.size[0] * prim.size[1] < 30 && prim.alpha > 0.02);
     if (things.length === 0) return;
     this.#low.setScalar(Infinity);
@@ -257,7 +258,8 @@ export class Stage {
     const moving = this.#eye.step(dt > 0 ? dt : 0.016);
     const turning = this.#solids.turn(performance.now() / 1000);
     this.#sharpen(moving ? this.#swift : this.#best);
-    const pulsing = !this.#calm.matches && this.#pulses();
+    const spinning = !this.#calm.matches && this.#solids.spin(now);
+    const pulsing = spinning || (!this.#calm.matches && this.#pulses());
     this.#uniforms.time.value = pulsing ? now % 1000 : 0;
     this.#camera.updateMatrixWorld();
     // New labels cost a picture for the card: where that is slow, when all has come to rest.

@@ -1,6 +1,6 @@
 // For a projector: how many are in each state, what just happened, and where to look at it yourself.
 
-import { LOOKS, STATES, lookOf, tally, wordsOf } from "../look.ts";
+import { ALL_LOOKS, type Look, LOOKS, lookOf, tally, wordsOf } from "../look.ts";
 import type { World } from "../world.ts";
 import { el, mark, staleMark } from "./dom.ts";
 import { hopsOf } from "./side.ts";
@@ -33,11 +33,11 @@ export class Board {
   }
 
   drawCounts(): void {
-    const { states, stale } = tally(this.world.units.values());
-    const items = STATES.filter((state) => state === "on" || state === "off" || state === "crashed" || states.has(state)).map((state) => {
-      const look = LOOKS[state];
-      const item = el("li", "", mark(look), el("b", "", String(states.get(state) ?? 0)), el("span", "", look.word));
-      item.classList.toggle("none", !states.has(state));
+    const { looks, stale } = tally(this.world.units.values());
+    const always: Look[] = [LOOKS.on, LOOKS.off, LOOKS.crashed];
+    const items = ALL_LOOKS.filter((look) => always.includes(look) || looks.has(look)).map((look) => {
+      const item = el("li", "", mark(look), el("b", "", String(looks.get(look) ?? 0)), el("span", "", look.word));
+      item.classList.toggle("none", !looks.has(look));
       return item;
     });
     if (stale > 0) items.push(el("li", "", staleMark(), el("b", "", String(stale)), el("span", "", "Not heard")));

@@ -1,0 +1,130 @@
+//! What stands in the demonstration's room besides racks: door, switch, lamp, alarm and letter-box, each a few prims
+//! with the names that the shipped scripts know their parts by. Lengths are metres; everything faces along -y.
+
+use std::collections::BTreeMap;
+
+use primrack_region::{ObjectPlan, PrimPlan, ScriptPlan};
+
+const BOX: i32 = 0;
+const CYLINDER: i32 = 1;
+const SPHERE: i32 = 3;
+
+const STEEL: [f64; 3] = [0.16, 0.18, 0.21];
+const PALE: [f64; 3] = [0.42, 0.45, 0.5];
+const UNKNOWN: [f64; 3] = [0.6, 0.6, 0.6];
+
+/// A part of a thing before it is put together: name, solid, where its middle is above the thing's foot, size, colour.
+type Part = (&'static str, i32, [f64; 3], [f64; 3], [f64; 3]);
+
+/// The parts of one kind of thing, the root first, and its width; `None` for a kind that is no thing.
+fn parts(kind: &str) -> Option<(f64, &'static [Part])> {
+    Some(match kind {
+        "door" => (
+            1.4,
+            &[
+                ("frame", BOX, [0.0, 0.0, 2.13], [1.2, 0.16, 0.1], STEEL),
+                ("frame", BOX, [-0.55, 0.0, 1.04], [0.1, 0.16, 2.08], STEEL),
+                ("frame", BOX, [0.55, 0.0, 1.04], [0.1, 0.16, 2.08], STEEL),
+                ("unit 1 leaf", BOX, [0.0, 0.0, 1.04], [0.98, 0.06, 2.04], UNKNOWN),
+                ("light", BOX, [0.0, -0.09, 2.13], [0.24, 0.03, 0.05], UNKNOWN),
+            ],
+        ),
+        "switch" => (
+            0.7,
+            &[
+                ("post", BOX, [0.0, 0.04, 0.7], [0.12, 0.06, 1.4], STEEL),
+                ("plate", BOX, [0.0, 0.0, 1.22], [0.5, 0.03, 0.56], PALE),
+                ("unit 1 rocker", BOX, [0.0, -0.04, 1.22], [0.4, 0.1, 0.44], UNKNOWN),
+                ("light", BOX, [0.0, -0.02, 1.47], [0.12, 0.02, 0.03], UNKNOWN),
+                ("foot", BOX, [0.0, 0.04, 0.02], [0.4, 0.3, 0.04], STEEL),
+            ],
+        ),
+        "lamp" => (
+            0.8,
+            &[
+                ("pole", CYLINDER, [0.0, 0.0, 0.8], [0.06, 0.06, 1.6], STEEL),
+                ("foot", CYLINDER, [0.0, 0.0, 0.02], [0.4, 0.4, 0.04], STEEL),
+                ("unit 1 bulb", SPHERE, [0.0, 0.0, 1.78], [0.4, 0.4, 0.4], UNKNOWN),
+                ("socket", CYLINDER, [0.0, 0.0, 1.58], [0.16, 0.16, 0.08], PALE),
+            ],
+        ),
+        "alarm" => (
+            0.8,
+            &[
+                ("pole", BOX, [0.0, 0.0, 0.75], [0.14, 0.14, 1.5], STEEL),
+                ("foot", BOX, [0.0, 0.0, 0.02], [0.4, 0.4, 0.04], STEEL),
+                ("unit 1 beacon", BOX, [0.0, 0.0, 1.72], [0.44, 0.2, 0.32], UNKNOWN),
+                ("light", BOX, [0.0, -0.08, 1.36], [0.08, 0.02, 0.08], UNKNOWN),
+                ("socket", CYLINDER, [0.0, 0.0, 1.53], [0.24, 0.24, 0.06], PALE),
+            ],
+        ),
+        "letter-box" => (
+            0.9,
+            &[
+                ("box", BOX, [0.0, 0.0, 1.05], [0.5, 0.4, 0.4], [0.2, 0.26, 0.36]),
+                ("slot", BOX, [0.0, -0.205, 1.16], [0.36, 0.01, 0.03], [0.03, 0.03, 0.03]),
+                ("post", BOX, [0.0, 0.0, 0.425], [0.1, 0.1, 0.85], STEEL),
+                ("foot", BOX, [0.0, 0.0, 0.02], [0.4, 0.3, 0.04], STEEL),
+                ("unit 1 flag", BOX, [0.08, -0.23, 1.0], [0.5, 0.03, 0.16], UNKNOWN),
+            ],
+        ),
+        _ => return None,
+    })
+}
+
+/// The width that a kind of thing needs; `None` for a kind that is no thing.
+pub(crate) fn width(kind: &str) -> Option<f64> {
+    parts(kind).map(|(width, _)| width)
+}
+
+/// A thing called `id` with its foot at `foot`; `None` for a kind that is no thing. Its script and notecard are in its
+/// root, which bears its name.
+pub(crate) fn build(kind: &str, id: &str, foot: [f64; 3], notecard: String) -> Option<ObjectPlan> {
+    let (_, parts) = parts(kind)?;
+    let (_, _, [root_x, root_y, root_z], _, _) = *parts.first()?;
+    let prim = parts.iter().enumerate().map(|(n, (name, shape, [x, y, z], size, colour))| {
+        let root = n == 0;
+        let place = |at: f64, root_at: f64, foot: f64| if root { foot + at } else { at - root_at };
+        PrimPlan {
+            name: if root { id.to_owned() } else { (*name).to_owned() },
+            description: String::new(),
+            position: [place(*x, root_x, foot[0]), place(*y, root_y, foot[1]), place(*z, root_z, foot[2])],
+            turned: 0.0,
+            size: *size,
+            shape: *shape,
+            colour: *colour,
+            text: String::new(),
+            scripts: if root { vec![ScriptPlan { script: kind.to_owned(), name: None }] } else { Vec::new() },
+            notecards: if root {
+                BTreeMap::from([(format!("{kind}.conf"), notecard.clone())])
+            } else {
+                BTreeMap::new()
+            },
+            contains: Vec::new(),
+        }
+    });
+    Some(ObjectPlan { prim: prim.collect(), owner: None, key: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_thing_stands_on_its_foot_with_one_part_that_shows_its_unit() {
+        for kind in ["door", "switch", "lamp", "alarm", "letter-box"] {
+            let thing = build(kind, "x", [10.0, 20.0, 30.0], String::new()).unwrap();
+            let root = &thing.prim[0];
+            assert_eq!(root.name, "x");
+            let bottom = |prim: &PrimPlan, base: f64| base + prim.position[2] - prim.size[2] / 2.0;
+            let lowest = thing.prim[1..]
+                .iter()
+                .map(|prim| bottom(prim, root.position[2]))
+                .chain([bottom(root, 0.0)])
+                .fold(f64::INFINITY, f64::min);
+            assert!((30.0 - 1e-9..30.03).contains(&lowest), "{kind} stands at {lowest}");
+            assert_eq!(thing.prim.iter().filter(|prim| prim.name.starts_with("unit 1 ")).count(), 1);
+        }
+        assert!(build("rack", "x", [0.0; 3], String::new()).is_none());
+    }
+}
