@@ -14,6 +14,7 @@
 #include "pins.h"
 #include "report.h"
 #include "spi.h"
+#include "twi.h"
 #include "uart.h"
 
 #define MCUSR 0x54          // same address on both chips
@@ -74,6 +75,7 @@ static void after_reset(avr_io_t *io) {
     agenda_rearm();
     uart_after_reset();
     spi_after_reset();
+    twi_after_reset();
     pins_after_reset();
     if (!own_reset) {
         board_stats.resets++;
@@ -293,6 +295,7 @@ void board_start(const struct board_options *o) {
     open_eeprom();
     uart_start();
     spi_start();
+    twi_start();
     pins_start();
     avr_io_t **last = &avr->io_port;
     while (*last) last = &(*last)->next;

@@ -15,6 +15,7 @@
 #include "report.h"
 #include "shown.h"
 #include "spi.h"
+#include "twi.h"
 #include "uart.h"
 
 #define WORDS 40
@@ -160,18 +161,47 @@ static void do_analog(void) {
         answer_error("this board has no analogue input '%s'", word[1]);
 }
 
+static bool i2c_address(unsigned i, uint8_t *address) {
+    char *end = "";
+    unsigned long v = i < words ? strtoul(word[i], &end, 16) : 0;
+    if (i >= words || end == word[i] || *end || v < 8 || v > 0x77)
+        return answer_error("an I2C address is 08 to 77 in hex"), false;
+    *address = v;
+    return true;
+}
+
+static void do_i2c(void) {
+    uint8_t address;
+    if (is(1, "hang") || is(1, "free")) {
+        twi_hangs = is(1, "hang");
+        return answer_ok("i2c %s", word[1]);
+    }
+    if (!i2c_address(1, &address)) return;
+    struct twi_device *d = twi_device_at(address);
+    if (!d) return answer_error("nothing is wired to the I2C address %02x", address);
+    if (!is(2, "away") && !is(2, "here")) return answer_error("it is away or here");
+    d->away = is(2, "away");
+    answer_ok("i2c %02x %s", address, word[2]);
+}
+
 // ---------------------------------------------------------------- wiring
 
 static void do_wire(void) {
     struct pin *p[6] = {0};
+    uint8_t address;
+    if (is(1, "lcd-i2c")) {
+        if (!i2c_address(2, &address)) return;
+        if (!lcd_attach_i2c(address)) return answer_error("there is one lcd at most");
+        return answer_ok("wire lcd-i2c 0");
+    }
     static const struct {
         const char *kind;
         unsigned least, most;
     } KINDS[] = {{"rc522", 1, 2}, {"rdm6300", 1, 1}, {"wiegand", 2, 2}, {"pixels", 1, 1}, {"servo", 1, 1},
-                 {"lcd", 6, 6},   {"button", 1, 1},  {"switch", 1, 1}};
+                 {"lcd", 6, 6},   {"button", 1, 1}};
     unsigned k = 0, kinds = sizeof KINDS / sizeof KINDS[0];
     while (k < kinds && !is(1, KINDS[k].kind)) k++;
-    if (k == kinds) return answer_error("wire rc522, rdm6300, wiegand, pixels, servo, lcd or button");
+    if (k == kinds) return answer_error("wire rc522, rdm6300, wiegand, pixels, servo, lcd, lcd-i2c or button");
     if (words < 2 + KINDS[k].least || words > 2 + KINDS[k].most)
         return answer_error("'wire %s' wants %u%s pins", KINDS[k].kind, KINDS[k].most,
                             KINDS[k].least < KINDS[k].most ? " (or fewer)" : "");
@@ -476,7 +506,7 @@ static const struct {
     {"measure", "PIN", "last high and low time, frequency, duty, count of edges", do_measure},
     {"pwm", "PIN", "duty and frequency that the timer's registers say", do_pwm},
     {"analog", "An MV", "voltage at an analogue input, 0 to 5000", do_analog},
-    {"wire", "KIND PIN...", "rc522 SS [RST], rdm6300 RX, wiegand D0 D1, button P, pixels P, servo P, lcd RS E D4 D5 D6 D7; "
+    {"wire", "KIND PIN...", "rc522 SS [RST], rdm6300 RX, wiegand D0 D1, button P, pixels P, servo P, lcd RS E D4 D5 D6 D7, lcd-i2c ADDRESS; "
      "answers with its number among its kind", do_wire},
     {"card", "R UID|none [plain|classic|ntag213|ntag424] [uri ADDRESS] [for MS]", "what lies on RC522 number R", do_card},
     {"fault", "R none|deaf|stuck|mute [heals never|soft|pin]", "break RC522 number R (heals soft by default)", do_fault},
@@ -484,6 +514,7 @@ static const struct {
     {"rdm", "R TAGHEX [id12] [bad]", "RDM6300 number R sends a tag (five bytes); bad: wrong checksum", do_rdm},
     {"wiegand", "R 26|34 HEX [bad] [raw] [pulse US] [period US]", "Wiegand reader R sends a payload; raw: bits as given", do_wiegand},
     {"serial", "PIN BAUD HEX", "bytes 8N1 on a pin", do_serial},
+    {"i2c", "ADDRESS away|here, or hang|free", "a device that does not answer; a bus that hangs", do_i2c},
     {"show", "lcd | pixels PIN | servo PIN", "what is to be seen now", do_show},
     {"ber", "in|out|both P", "one bit of a byte turned over, with this probability per byte", do_rate},
     {"loss", "in|out|both P", "bytes gone, with this probability", do_rate},

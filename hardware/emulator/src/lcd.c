@@ -7,13 +7,14 @@
 #include "board.h"
 #include "report.h"
 #include "shown.h"
+#include "twi.h"
 
 #define BUSY_US 37.0
 #define BUSY_CLEAR_US 1520.0
 #define SETTLED_US 5000.0 // quiet for so long: the text is complete and worth an event
 
 static struct {
-    bool present, four_bits, half_taken, on, in_glyphs, backwards;
+    bool present, four_bits, half_taken, on, in_glyphs, backwards, light;
     struct pin *rs, *e, *data[4];
     int e_level;
     uint8_t high;
@@ -90,15 +91,7 @@ static void take(bool is_data, uint8_t byte) {
     agenda_at(avr->cycle + cycles_of_us(SETTLED_US), settled, NULL);
 }
 
-static void on_enable(struct pin *p, int level, void *arg) {
-    (void)p, (void)arg;
-    bool falling = lcd.e_level == 1 && level == 0;
-    lcd.e_level = level;
-    if (!falling) return;
-    uint8_t half = 0;
-    for (unsigned i = 0; i < 4; i++)
-        if (pin_level(lcd.data[i]) == 1) half |= 1 << i;
-    bool is_data = pin_level(lcd.rs) == 1;
+static void latch(bool is_data, uint8_t half) {
     if (lcd.four_bits && lcd.half_taken) { // the second half of a byte needs no pause
         lcd.half_taken = false;
         take(is_data, lcd.high << 4 | half);
@@ -116,15 +109,58 @@ static void on_enable(struct pin *p, int level, void *arg) {
     }
 }
 
+static void on_enable(struct pin *p, int level, void *arg) {
+    (void)p, (void)arg;
+    bool falling = lcd.e_level == 1 && level == 0;
+    lcd.e_level = level;
+    if (!falling) return;
+    uint8_t half = 0;
+    for (unsigned i = 0; i < 4; i++)
+        if (pin_level(lcd.data[i]) == 1) half |= 1 << i;
+    latch(pin_level(lcd.rs) == 1, half);
+}
+
+static void start(void) {
+    lcd.present = true;
+    clear();
+    for (unsigned row = 0; row < 2; row++) lcd_row(row, lcd.reported[row]);
+}
+
+// The usual backpack: a PCF8574 with RS, RW, E and the light on P0 to P3, the data on P4 to P7.
+static struct twi_device backpack;
+static uint8_t backpack_port;
+
+static void backpack_write(struct twi_device *d, uint8_t byte) {
+    (void)d;
+    if (backpack_port & 4 && !(byte & 4) && !(backpack_port & 2)) latch(backpack_port & 1, backpack_port >> 4);
+    backpack_port = byte;
+    if (lcd.light == !!(byte & 8)) return;
+    lcd.light = byte & 8;
+    event("lcd light %d", lcd.light);
+}
+
+static uint8_t backpack_read(struct twi_device *d) {
+    (void)d;
+    return backpack_port;
+}
+
+bool lcd_attach_i2c(uint8_t address) {
+    if (lcd.present) return false;
+    backpack = (struct twi_device){.address = address, .write = backpack_write, .read = backpack_read};
+    backpack_port = 0xFF; // its outputs are high after power-on
+    lcd.light = true;
+    twi_attach(&backpack);
+    start();
+    return true;
+}
+
 bool lcd_attach(struct pin *const pins[6]) {
     if (lcd.present) return false;
-    lcd.present = true;
     lcd.rs = pins[0];
     lcd.e = pins[1];
     memcpy(lcd.data, pins + 2, sizeof lcd.data);
     lcd.e_level = FLOATING;
-    clear();
-    for (unsigned row = 0; row < 2; row++) lcd_row(row, lcd.reported[row]);
+    start();
     pin_listen(lcd.e, on_enable, NULL);
     return true;
 }

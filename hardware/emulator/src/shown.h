@@ -12,7 +12,8 @@ const char *pixels_now(const struct pin *data, unsigned long *bad_bits); // NULL
 bool servo_attach(struct pin *signal);
 bool servo_now(const struct pin *signal, double *us); // false: no servo there; 0: no pulses
 
-// HD44780, two rows of sixteen, four data lines. Pins: RS, E, D4..D7.
+// HD44780, two rows of sixteen, four data lines; one per board. Pins: RS, E, D4..D7.
 bool lcd_attach(struct pin *const pins[6]);
+bool lcd_attach_i2c(uint8_t address); // through a PCF8574 backpack
 bool lcd_row(unsigned row, char text[64]); // false: there is no display. Printable ASCII, the rest and % as %XX
 bool lcd_state(bool *on, unsigned long *too_fast);

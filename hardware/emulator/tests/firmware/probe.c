@@ -319,6 +319,50 @@ static void do_lcd(const char *text) {
 }
 #endif
 
+// ---------------------------------------------------------------- I2C: a display with a PCF8574 at 27, 400 kHz
+
+static uint8_t twi(uint8_t control) { // returns the status, 0 when nothing ends
+    TWCR = _BV(TWINT) | _BV(TWEN) | control;
+    for (uint16_t t = 0; t < 2000; t++)
+        if (TWCR & _BV(TWINT)) return TWSR & 0xF8;
+    return 0;
+}
+static uint8_t twi_write(const uint8_t *bytes, uint8_t n) { // returns the last status
+    uint8_t status = twi(_BV(TWSTA));
+    for (uint8_t i = 0; i <= n && (i == 0 ? status == 0x08 : i == 1 ? status == 0x18 : status == 0x28); i++) {
+        TWDR = i == 0 ? 0x27 << 1 : bytes[i - 1];
+        status = twi(0);
+    }
+    TWCR = _BV(TWINT) | _BV(TWEN) | _BV(TWSTO);
+    for (uint16_t t = 0; t < 2000 && TWCR & _BV(TWSTO); t++) {}
+    if (!status) TWCR = 0;
+    return status;
+}
+static uint8_t backpack(bool rs, uint8_t half) {
+    uint8_t low = half << 4 | 8 | rs, out[2] = {low | 4, low};
+    return twi_write(out, 2);
+}
+static void do_backpack(const char *text) {
+    static const uint8_t START[] = {0x28, 0x0C, 0x01, 0x06};
+    TWBR = 12;
+    uint8_t status = 0;
+    for (uint8_t i = 0; i < 4; i++) {
+        status = backpack(false, i < 3 ? 3 : 2);
+        _delay_ms(5);
+    }
+    for (uint8_t i = 0; i < 4; i++) {
+        backpack(false, START[i] >> 4);
+        backpack(false, START[i] & 15);
+        _delay_ms(2);
+    }
+    while (*text) {
+        backpack(true, *text >> 4);
+        backpack(true, *text++ & 15);
+    }
+    say("backpack status=");
+    say_number(status);
+}
+
 // ---------------------------------------------------------------- commands
 
 static void run(char *line) {
@@ -349,6 +393,7 @@ static void run(char *line) {
         say_field("overruns", overruns);
         say_field("framing", framing_errors);
         break;
+    case 'L': do_backpack(line + 1); break;
     case 'z': // deaf for so many ms
         cli();
         while (v--) _delay_ms(1);
