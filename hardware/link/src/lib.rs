@@ -2,7 +2,8 @@
 //!
 //! `hardware/PROTOCOL.md` is the contract. From the wire inwards: [`frame`] and [`decoder`] know bytes, [`message`] knows words, [`session`]
 //! knows what was said and what is owed, without I/O. [`port`] opens lines; [`link`] joins a port and a session and is what the
-//! bridge uses. [`plain`] reads readers that know no protocol.
+//! bridge uses. [`plain`] reads readers that know no protocol; [`soft`] is a board in software,
+//! which says that it is simulated.
 
 pub mod decoder;
 pub mod frame;
@@ -11,5 +12,6 @@ pub mod message;
 pub mod plain;
 pub mod port;
 pub mod session;
+pub mod soft;
 
 pub use link::{Link, LinkConfig, RunningLink};

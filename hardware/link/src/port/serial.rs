@@ -2,7 +2,10 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_serial::{ErrorKind, SerialPortBuilderExt as _, SerialStream};
 
 use super::hotplug::appeared;
@@ -26,7 +29,7 @@ impl Dial for SerialDial {
         Box::pin(async move {
             let port = path.display().to_string();
             match tokio::task::spawn_blocking(move || open(&path, baud)).await {
-                Ok(opened) => opened.map(|stream| Box::new(stream) as Box<dyn Wire>),
+                Ok(opened) => opened.map(|stream| Box::new(Exclusive(stream)) as Box<dyn Wire>),
                 Err(_) => Err(PortError::Unusable { port, why: "opening it was given up".to_owned() }),
             }
         })
@@ -57,4 +60,41 @@ fn open(path: &std::path::Path, baud: u32) -> Result<SerialStream, PortError> {
             }
         }
     })
+}
+
+/// Gives the device free when it is closed. The kernel does so at the last close; an emulator may hold its end of a pty open, and then
+/// a next run of the bridge would find it busy.
+struct Exclusive(SerialStream);
+
+impl Drop for Exclusive {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.set_exclusive(false) {
+            tracing::debug!(%error, "a port was gone before it was given free");
+        }
+    }
+}
+
+impl AsyncRead for Exclusive {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Exclusive {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    /// Does not wait for the line to be empty: that would block the thread.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }

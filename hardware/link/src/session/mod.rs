@@ -619,9 +619,9 @@ impl Session {
         self.fresh = false;
         self.heard = now;
         self.who = None;
-        match &mut self.hi {
-            Some(hi) if !afresh => hi.due = now,
-            hi => *hi = Some(Sending::new(now, None)),
+        // One that is under way is on its way: saying it again at once would overrun the board's buffer.
+        if afresh || self.hi.is_none() {
+            self.hi = Some(Sending::new(now, None));
         }
         for output in 0..OUTPUTS {
             let left = self.wanted[output].and_then(|wanted| wanted.until).map(|until| {
