@@ -1,0 +1,16 @@
+// What only the sketch on an AVR needs of the machine: its start, its reset cause, its watchdog.
+#pragma once
+#include "../identity.h"
+
+namespace primrack {
+namespace machine {
+
+// The line, SPI, I2C, timers, watchdog (0.5 s). Call it first.
+void begin();
+// The watchdog bites 0.5 s after the last of these.
+void alive();
+// Why the last reset was. `unk` if a bootloader has cleared it and the memory was not lost.
+Cause reset_cause();
+
+}  // namespace machine
+}  // namespace primrack
