@@ -198,10 +198,10 @@ static void do_wire(void) {
         const char *kind;
         unsigned least, most;
     } KINDS[] = {{"rc522", 1, 2}, {"rdm6300", 1, 1}, {"wiegand", 2, 2}, {"pixels", 1, 1}, {"servo", 1, 1},
-                 {"lcd", 6, 6},   {"button", 1, 1}};
+                 {"lcd", 6, 6},   {"buzzer", 1, 1},  {"button", 1, 1}};
     unsigned k = 0, kinds = sizeof KINDS / sizeof KINDS[0];
     while (k < kinds && !is(1, KINDS[k].kind)) k++;
-    if (k == kinds) return answer_error("wire rc522, rdm6300, wiegand, pixels, servo, lcd, lcd-i2c or button");
+    if (k == kinds) return answer_error("wire rc522, rdm6300, wiegand, pixels, servo, buzzer, lcd, lcd-i2c or button");
     if (words < 2 + KINDS[k].least || words > 2 + KINDS[k].most)
         return answer_error("'wire %s' wants %u%s pins", KINDS[k].kind, KINDS[k].most,
                             KINDS[k].least < KINDS[k].most ? " (or fewer)" : "");
@@ -215,6 +215,7 @@ static void do_wire(void) {
     case 3: index = pixels_attach(p[0]) - 1; break;
     case 4: index = servo_attach(p[0]) - 1; break;
     case 5: index = lcd_attach(p) - 1; break;
+    case 6: index = buzzer_attach(p[0]) - 1; break;
     default: pin_drive(p[0], 1); break; // an open contact with its pull-up
     }
     if (index < 0) return answer_error("no room for another %s", word[1]);
@@ -506,7 +507,7 @@ static const struct {
     {"measure", "PIN", "last high and low time, frequency, duty, count of edges", do_measure},
     {"pwm", "PIN", "duty and frequency that the timer's registers say", do_pwm},
     {"analog", "An MV", "voltage at an analogue input, 0 to 5000", do_analog},
-    {"wire", "KIND PIN...", "rc522 SS [RST], rdm6300 RX, wiegand D0 D1, button P, pixels P, servo P, lcd RS E D4 D5 D6 D7, lcd-i2c ADDRESS; "
+    {"wire", "KIND PIN...", "rc522 SS [RST], rdm6300 RX, wiegand D0 D1, button P, pixels P, servo P, buzzer P, lcd RS E D4 D5 D6 D7, lcd-i2c ADDRESS; "
      "answers with its number among its kind", do_wire},
     {"card", "R UID|none [plain|classic|ntag213|ntag424] [uri ADDRESS] [for MS]", "what lies on RC522 number R", do_card},
     {"fault", "R none|deaf|stuck|mute [heals never|soft|pin]", "break RC522 number R (heals soft by default)", do_fault},

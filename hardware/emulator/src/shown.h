@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What a person would see on the board: colours of a NeoPixel strip, the angle of a servo, the text of an LCD.
+// What a person would see or hear of the board: colours of a NeoPixel strip, the angle of a servo, the text of an LCD,
+// the tone of a buzzer.
 #pragma once
 #include <stdbool.h>
 #include "pins.h"
@@ -11,6 +12,9 @@ const char *pixels_now(const struct pin *data, unsigned long *bad_bits); // NULL
 // Reports the width of pulses between 0.4 and 2.6 ms when it changes.
 bool servo_attach(struct pin *signal);
 bool servo_now(const struct pin *signal, double *us); // false: no servo there; 0: no pulses
+
+// Reports the tone at a pin in Hz; 0 when it falls silent.
+bool buzzer_attach(struct pin *signal);
 
 // HD44780, two rows of sixteen, four data lines; one per board. Pins: RS, E, D4..D7.
 bool lcd_attach(struct pin *const pins[6]);

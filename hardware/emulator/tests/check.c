@@ -390,9 +390,16 @@ static void check_what_is_seen(void) {
     expect(event_from(from, "lcd 1 |50%25 of 16 cols  |"), "second row");
     const char *shown = command("show lcd");
     expect(says(shown, "ok lcd on=1 too_fast=0 |Hello, world    |"), "%s", shown);
+    from = mark();
+    ask("b440");
+    e = event_from(from, "tone D6 ");
+    double hertz = e ? strtod(text_of(e) + 8, NULL) : 0;
+    expect(fabs(hertz - 440) < 3, "a tone of %g Hz", hertz);
+    expect(event_from(from, "tone D6 0"), "the tone does not end");
     ask("m64");
     poll(NULL, 0, 10);
-    double duty = field(command("pwm 6"), "duty"), hertz = field(command("pwm 6"), "hz");
+    double duty = field(command("pwm 6"), "duty");
+    hertz = field(command("pwm 6"), "hz");
     expect(fabs(duty - 65 / 256.0) < 0.001 && fabs(hertz - 976.6) < 0.1, "PWM %g at %g Hz", duty, hertz);
     duty = field(command("measure 6"), "duty");
     expect(fabs(duty - 65 / 256.0) < 0.01, "the same, from the edges: %g", duty);
@@ -415,8 +422,7 @@ static void check_line(void) {
     poll(NULL, 0, 60);
     while (next_line(&port, now_ms() + 30)) {}
     const char *o = ask("o");
-    // 2000 of noise, two line ends, "o": the probe answers lines that it finds in the noise, and one `d` among them
-    // would be a reset; the seed is fixed, so it is the same each time.
+    // 2000 of noise, a line end, and "o" with its own
     expect(field(o, "taken") == taken + 2003, "of 2000 bytes of noise came %g", field(o, "taken") - taken - 3);
     expect(stat_of("noise_in") == 2000, "counted %g", stat_of("noise_in"));
 
@@ -656,7 +662,7 @@ int main(int argc, char **argv) {
 
     double began = now_ms();
     start("uno", "probe-uno.elf", (char *[]){"--eeprom", eeprom_path, "--control", socket_path, NULL});
-    static const char *const WIRING[] = {"rc522 10 9", "pixels 5", "servo 6", "lcd A1 A2 A3 A4 A5 4", "wiegand 2 3",
+    static const char *const WIRING[] = {"rc522 10 9", "pixels 5", "servo 6", "buzzer 6", "lcd A1 A2 A3 A4 A5 4", "wiegand 2 3",
                                          "rdm6300 8"};
     static const struct {
         const char *name;
@@ -664,13 +670,13 @@ int main(int argc, char **argv) {
     } CHECKS[] = {
         {"resets", check_resets}, {"pins", check_pins}, {"analogue inputs", check_adc}, {NULL, NULL},
         {"cards", check_card}, {"reader faults", check_reader_faults}, {"wiegand", check_wiegand},
-        {"rdm6300", check_rdm}, {"pixels, servo, lcd, pwm", check_what_is_seen}, {"line", check_line},
+        {"rdm6300", check_rdm}, {"pixels, servo, buzzer, lcd, pwm", check_what_is_seen}, {"line", check_line},
         {"unplug", check_unplug}, {"errors", check_errors}, {"control socket", check_socket}, {"end", check_end},
         {"mega", check_mega}, {"wrong firmware", check_wrong_firmware},
     };
     for (unsigned i = 0; i < sizeof CHECKS / sizeof CHECKS[0]; i++) {
         if (!CHECKS[i].name) {
-            for (unsigned w = 0; w < 6; w++) {
+            for (unsigned w = 0; w < sizeof WIRING / sizeof WIRING[0]; w++) {
                 const char *answer = command("wire %s", WIRING[w]);
                 expect(says(answer, "ok "), "wire %s: %s", WIRING[w], answer);
             }

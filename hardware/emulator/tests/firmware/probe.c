@@ -426,6 +426,13 @@ static void run(char *line) {
         PORTD &= ~_BV(6);
         say("servo");
         break;
+    case 'b': // a tone on D6, 20 periods
+        for (uint8_t i = 0; i < 40; i++) {
+            PIND = _BV(6);
+            for (uint16_t t = TCNT1; (uint16_t)(TCNT1 - t) < 1000000UL / v;) {}
+        }
+        say("tone");
+        break;
     case 'm': // fast PWM on D6
         OCR0A = v;
         TCCR0A = _BV(COM0A1) | 3;
@@ -468,16 +475,19 @@ int main(void) {
     put('\n');
     static char line[100];
     uint8_t n = 0;
+    bool noise = false; // no command has such bytes
     for (;;) {
         if (ring_in == ring_out) continue;
         char c = ring[ring_out];
         ring_out = (ring_out + 1) & 127;
         if (c != '\n') {
+            if (c < ' ' || c > '~') noise = true;
             if (n < sizeof line - 1) line[n++] = c;
             continue;
         }
-        line[n] = 0;
+        line[noise ? 0 : n] = 0;
         n = 0;
+        noise = false;
         run(line);
     }
 }
