@@ -308,11 +308,14 @@ void board_start(const struct board_options *o) {
 void board_ram(unsigned *size, unsigned *fixed, unsigned *untouched) {
     *size = avr->ramend - avr->ioend;
     *fixed = fixed_ram;
-    // The longest run above the variables that still holds what a RAM holds after power-on.
-    unsigned longest = 0, run = 0;
+    // The longest run above the variables of what a RAM holds after power-on, or of one value that the firmware has
+    // painted it with.
+    unsigned longest = 0, virgin = 0, painted = 0;
     for (unsigned a = avr->ioend + 1 + fixed_ram; a <= avr->ramend; a++) {
-        run = avr->data[a] == ram_noise(a) ? run + 1 : 0;
-        if (run > longest) longest = run;
+        virgin = avr->data[a] == ram_noise(a) ? virgin + 1 : 0;
+        painted = painted && avr->data[a] == avr->data[a - 1] ? painted + 1 : 1;
+        if (virgin > longest) longest = virgin;
+        if (painted > longest) longest = painted;
     }
     *untouched = longest;
 }

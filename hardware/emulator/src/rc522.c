@@ -33,6 +33,7 @@ struct rc522 {
     enum rc522_fault fault;
     enum rc522_heals heals;
     struct card card;
+    bool told;
     uint8_t answer[CARD_ANSWER_MAX];
     unsigned answer_length;
 };
@@ -145,6 +146,8 @@ static void send(struct rc522 *r) {
     }
     if (complete) {
         selections++;
+        if (r->told) return;
+        r->told = true; // once per card laid on it; a reader selects it many times a second
         char hex[21];
         for (unsigned i = 0; i < r->card.uid_length; i++) {
             static const char DIGITS[] = "0123456789ABCDEF";
@@ -315,6 +318,7 @@ void rc522_put_card(unsigned reader, const struct card *card, uint64_t for_us) {
     struct rc522 *r = &readers[reader];
     agenda_cancel(card_taken, r);
     r->card = *card;
+    r->told = false;
     card_leaves_field(&r->card);
     if (for_us) agenda_at(avr->cycle + cycles_of_us(for_us), card_taken, r);
 }
