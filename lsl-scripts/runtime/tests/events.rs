@@ -224,8 +224,16 @@ fn a_runaway_is_stopped_and_named() {
 #[test]
 fn states_and_resets_that_never_end_are_runaways_too() {
     for (source, line, what) in [
-        ("default {\n state_entry() {\n state b; } }\nstate b { state_entry() { state default; } }", 3, "states"),
-        ("default { state_entry() { state b; } } state b {\n state_exit() { state b; }\n state_entry() { state default; } }", 3, "states"),
+        (
+            "default {\n state_entry() {\n state b; } }\nstate b { state_entry() { state default; } }",
+            3,
+            "states",
+        ),
+        (
+            "default { state_entry() { state b; } } state b {\n state_exit() { state b; }\n state_entry() { state default; } }",
+            3,
+            "states",
+        ),
         ("default {\n state_entry() {\n llResetScript(); } }", 3, "resets"),
     ] {
         for profile in Profile::ALL {

@@ -191,7 +191,11 @@ impl Checker<'_, '_> {
                 name.span,
                 "unknown-name",
                 format!("LSL has no {}", name.text),
-                "use jump and a label, or a flag in the loop's condition",
+                if self.profile.is_opensim() {
+                    "use jump and a label; YEngine reads this word only below a line `yoption advflowctl;` at the top"
+                } else {
+                    "use jump and a label, or a flag in the loop's condition"
+                },
             );
             return;
         }
@@ -410,6 +414,11 @@ impl Checker<'_, '_> {
             ExprKind::Var(name) => {
                 let v = self.variable(name);
                 match v.kind {
+                    H::Read(place) if self.is_constant(place) => {
+                        let text = format!("{} is a constant and cannot be changed", name.text);
+                        self.sink.error(target.span, "assign-constant", text);
+                        None
+                    }
                     H::Read(place) => Some((place, v.ty)),
                     H::Const(_) => {
                         let text = format!("{} is a constant and cannot be changed", name.text);
@@ -434,6 +443,11 @@ impl Checker<'_, '_> {
                 }
                 let index = self.part_index(v.ty, member)?;
                 match v.kind {
+                    H::Read(place) if self.is_constant(place) => {
+                        let text = format!("{} is a constant and cannot be changed", name.text);
+                        self.sink.error(target.span, "assign-constant", text);
+                        None
+                    }
                     H::Read(Place::Local(s)) => Some((Place::LocalPart(s, index), Type::Float)),
                     H::Read(Place::Global(s)) => Some((Place::GlobalPart(s, index), Type::Float)),
                     _ => {

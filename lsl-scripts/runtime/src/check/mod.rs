@@ -4,6 +4,7 @@
 
 mod calls;
 mod expression;
+mod flow;
 pub(crate) mod hir;
 mod operators;
 mod scope;
@@ -16,6 +17,7 @@ use crate::syntax::parser::parse_into;
 use crate::syntax::span::Span;
 use crate::tables;
 use crate::value::Type;
+use flow::Exit;
 use scope::Scopes;
 use smol_str::SmolStr;
 use std::collections::HashMap;
@@ -56,6 +58,8 @@ struct GlobalVar {
     used: bool,
     /// Its declaration was read: later globals may use it.
     ready: bool,
+    /// Declared with YEngine's `constant`.
+    constant: bool,
 }
 
 struct UserFunction {
@@ -81,6 +85,8 @@ struct Checker<'s, 'src> {
     returns: Option<Type>,
     /// Inside the initial value of a global variable.
     in_global: bool,
+    /// The loops and switches around the statement being checked, for YEngine's `break` and `continue`.
+    exits: Vec<Exit>,
     /// How many `if`s and loops are around the statement being checked.
     conditional: u32,
     /// The state whose handler is being checked.
@@ -101,6 +107,7 @@ impl<'s, 'src> Checker<'s, 'src> {
             scopes: Scopes::default(),
             returns: None,
             in_global: false,
+            exits: Vec::new(),
             conditional: 0,
             current_state: None,
         }
@@ -251,7 +258,9 @@ impl<'s, 'src> Checker<'s, 'src> {
             self.sink.error_hint(g.name.span, "duplicate-name", text, hint);
         }
         let id = u16::try_from(self.global_vars.len()).unwrap_or(u16::MAX);
-        self.global_vars.push(GlobalVar { ty: g.ty, span: g.name.span, used: false, ready: false });
+        let mut ty = g.ty;
+        let constant = ty == Type::Void;
+        self.global_vars.push(GlobalVar { ty, span: g.name.span, used: false, ready: false, constant });
         if self.global_vars.len() > MAX_GLOBALS {
             self.sink.error(g.name.span, "too-large", format!("more than {MAX_GLOBALS} global variables"));
         }
@@ -266,13 +275,18 @@ impl<'s, 'src> Checker<'s, 'src> {
                 );
             }
             let value = self.expr(e);
-            let value = self.coerce(value, g.ty, e.span, &format!("the variable {}", g.name.text));
             self.in_global = false;
-            value
+            if constant {
+                // Its type is that of its value.
+                ty = value.ty;
+                return value;
+            }
+            self.coerce(value, ty, e.span, &format!("the variable {}", g.name.text))
         });
         self.globals.entry(g.name.text.clone()).or_insert(id);
         self.global_vars[usize::from(id)].ready = true;
-        hir::Global { name: g.name.text.to_string(), ty: g.ty, init }
+        self.global_vars[usize::from(id)].ty = ty;
+        hir::Global { name: g.name.text.to_string(), ty, init }
     }
 
     fn report_unused(&mut self) {

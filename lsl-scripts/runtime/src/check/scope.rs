@@ -30,6 +30,8 @@ pub(super) struct Scopes {
     blocks: Vec<Vec<Local>>,
     pub(super) labels: Vec<Label>,
     pub(super) types: Vec<Type>,
+    /// Slots of YEngine's `constant`.
+    pub(super) constants: Vec<u16>,
 }
 
 impl Scopes {
@@ -38,6 +40,7 @@ impl Scopes {
         self.blocks.clear();
         self.labels.clear();
         self.types.clear();
+        self.constants.clear();
     }
 
     pub(super) fn depth(&self) -> usize {
@@ -79,6 +82,13 @@ impl Scopes {
             block.push(Local { name, slot, ty, span, used: false, argument });
         }
         Some(slot)
+    }
+
+    /// A label that no jump of the script can name. Its number.
+    pub(super) fn hidden_label(&mut self) -> u16 {
+        let id = u16::try_from(self.labels.len()).unwrap_or(u16::MAX);
+        self.labels.push(Label { name: SmolStr::default(), id, span: Span::default(), open: None });
+        id
     }
 
     /// Marks a label as belonging to the innermost block.

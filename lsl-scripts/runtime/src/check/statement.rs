@@ -99,6 +99,7 @@ impl Checker<'_, '_> {
         block: &ast::Block,
     ) -> hir::Body {
         self.scopes.reset();
+        self.exits.clear();
         self.conditional = 0;
         self.scopes.open();
         for p in params {
@@ -134,6 +135,9 @@ impl Checker<'_, '_> {
                 }
             }
             StmtKind::While(_, s) | StmtKind::DoWhile(s, _) | StmtKind::For(.., s) => self.find_labels(s),
+            StmtKind::Switch(_, sections) => {
+                sections.iter().flat_map(|s| &s.statements).for_each(|s| self.find_labels(s));
+            }
             _ => {}
         }
     }
@@ -167,7 +171,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn close_scope(&mut self) {
+    pub(super) fn close_scope(&mut self) {
         for l in self.scopes.close() {
             if !l.used && !l.argument && self.whole && !l.name.starts_with('_') {
                 self.sink.warn(l.span, "unused-variable", format!("the variable {} is never used", l.name));
@@ -202,7 +206,14 @@ impl Checker<'_, '_> {
             if let Some(s) = self.stmt(s) {
                 out.push(s);
             }
-            if matches!(s.kind, StmtKind::Return(_) | StmtKind::Jump(_) | StmtKind::State(_)) {
+            if matches!(
+                s.kind,
+                StmtKind::Return(_)
+                    | StmtKind::Jump(_)
+                    | StmtKind::State(_)
+                    | StmtKind::Break
+                    | StmtKind::Continue
+            ) {
                 ended = true;
             }
         }
@@ -211,7 +222,7 @@ impl Checker<'_, '_> {
     }
 
     /// The statement below an `if` or loop, with its own scope.
-    fn nested(&mut self, s: &ast::Stmt) -> Vec<hir::Stmt> {
+    pub(super) fn nested(&mut self, s: &ast::Stmt) -> Vec<hir::Stmt> {
         if let StmtKind::Declare(_, name, _) = &s.kind
             && self.profile == Profile::SecondLife
         {
@@ -254,7 +265,7 @@ impl Checker<'_, '_> {
         c
     }
 
-    fn stmt(&mut self, s: &ast::Stmt) -> Option<hir::Stmt> {
+    pub(super) fn stmt(&mut self, s: &ast::Stmt) -> Option<hir::Stmt> {
         let line = self.line(s.span);
         let kind = match &s.kind {
             StmtKind::Empty => return None,
@@ -277,11 +288,21 @@ impl Checker<'_, '_> {
                 hir::StmtKind::Expr(self.statement_expr(e))
             }
             StmtKind::Declare(ty, name, init) => {
+                let mut ty = *ty;
+                let constant = ty == Type::Void;
                 let value = init.as_ref().map(|e| {
                     let v = self.expr(e);
-                    self.coerce(v, *ty, e.span, &format!("the variable {}", name.text))
+                    if constant {
+                        // Its type is that of its value.
+                        ty = v.ty;
+                        return v;
+                    }
+                    self.coerce(v, ty, e.span, &format!("the variable {}", name.text))
                 });
-                let slot = self.declare_local(name, *ty, false);
+                let slot = self.declare_local(name, ty, false);
+                if constant {
+                    self.scopes.constants.push(slot);
+                }
                 hir::StmtKind::Declare(slot, value)
             }
             StmtKind::If(branches, otherwise) => {
@@ -301,11 +322,13 @@ impl Checker<'_, '_> {
             }
             StmtKind::While(c, body) => {
                 let c = self.condition(c);
-                hir::StmtKind::While(c, self.nested(body))
+                let (body, exit) = self.looped(body);
+                return Some(self.left(hir::Stmt { kind: hir::StmtKind::While(c, body), line }, exit));
             }
             StmtKind::DoWhile(body, c) => {
-                let body = self.nested(body);
-                hir::StmtKind::DoWhile(body, self.condition(c))
+                let (body, exit) = self.looped(body);
+                let kind = hir::StmtKind::DoWhile(body, self.condition(c));
+                return Some(self.left(hir::Stmt { kind, line }, exit));
             }
             StmtKind::For(init, c, step, body) => {
                 let init = init.iter().map(|e| self.statement_expr(e)).collect();
@@ -319,7 +342,9 @@ impl Checker<'_, '_> {
                 }
                 let c = c.as_ref().map(|e| self.condition(e));
                 let step = step.iter().map(|e| self.statement_expr(e)).collect();
-                hir::StmtKind::For(init, c, step, self.nested(body))
+                let (body, exit) = self.looped(body);
+                let kind = hir::StmtKind::For(init, c, step, body);
+                return Some(self.left(hir::Stmt { kind, line }, exit));
             }
             StmtKind::Jump(name) => {
                 let Some(id) = self.scopes.label(&name.text) else {
@@ -344,6 +369,9 @@ impl Checker<'_, '_> {
             StmtKind::Return(value) => self.returned(s, value.as_ref()),
             StmtKind::State(name) => self.state_change(name)?,
             StmtKind::Block(b) => hir::StmtKind::Block(self.block(b)),
+            StmtKind::Break => self.broken(s.span)?,
+            StmtKind::Continue => self.continued(s.span)?,
+            StmtKind::Switch(value, sections) => hir::StmtKind::Block(self.switch(value, sections, line)),
         };
         Some(hir::Stmt { kind, line })
     }
@@ -453,11 +481,31 @@ fn passes(s: &ast::Stmt, profile: Profile) -> bool {
             branches.iter().any(|(_, b)| passes(b, profile))
                 || otherwise.as_ref().is_none_or(|b| passes(b, profile))
         }
-        StmtKind::DoWhile(body, _) => passes(body, profile),
+        StmtKind::DoWhile(body, _) => passes(body, profile) || breaks(body),
         // YEngine sees that a loop without an end has nothing behind it.
-        StmtKind::While(c, _) => !(profile.is_opensim() && always(c)),
-        StmtKind::For(_, c, ..) => !(profile.is_opensim() && c.as_ref().is_none_or(always)),
+        StmtKind::While(c, body) => !(profile.is_opensim() && always(c)) || breaks(body),
+        StmtKind::For(_, c, _, body) => {
+            !(profile.is_opensim() && c.as_ref().is_none_or(always)) || breaks(body)
+        }
+        StmtKind::Break | StmtKind::Continue => false,
+        StmtKind::Switch(_, sections) => {
+            !sections.iter().any(|s| s.label == ast::CaseLabel::Default)
+                || sections.iter().flat_map(|s| &s.statements).any(breaks)
+                || sections.last().is_none_or(|s| falls_through(&s.statements, profile))
+        }
         StmtKind::Empty | StmtKind::Expr(_) | StmtKind::Declare(..) | StmtKind::Label(_) => true,
+    }
+}
+
+/// Whether a `break` in this statement leaves the loop or switch around it.
+fn breaks(s: &ast::Stmt) -> bool {
+    match &s.kind {
+        StmtKind::Break => true,
+        StmtKind::Block(b) => b.statements.iter().any(breaks),
+        StmtKind::If(branches, otherwise) => {
+            branches.iter().any(|(_, s)| breaks(s)) || otherwise.as_ref().is_some_and(|s| breaks(s))
+        }
+        _ => false,
     }
 }
 

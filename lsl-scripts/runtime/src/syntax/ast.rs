@@ -27,7 +27,7 @@ pub struct Script {
 /// `type name = value;`
 #[derive(Debug, Clone, PartialEq)]
 pub struct Global {
-    /// Declared type.
+    /// Declared type; [`Type::Void`] for `constant name = value;` (YEngine, advflowctl).
     pub ty: Type,
     /// Its name.
     pub name: Name,
@@ -102,7 +102,7 @@ pub enum StmtKind {
     Empty,
     /// `expression;`
     Expr(Expr),
-    /// `type name = value;`
+    /// `type name = value;`. The type is [`Type::Void`] for `constant name = value;` (YEngine, advflowctl).
     Declare(Type, Name, Option<Expr>),
     /// `if (…) … else if (…) … else …`, as a flat chain.
     If(Vec<(Expr, Stmt)>, Option<Box<Stmt>>),
@@ -122,6 +122,30 @@ pub enum StmtKind {
     State(Name),
     /// `{ … }`
     Block(Block),
+    /// `break;` (YEngine, advflowctl)
+    Break,
+    /// `continue;` (YEngine, advflowctl)
+    Continue,
+    /// `switch (value) { case …: … }` (YEngine, advflowctl)
+    Switch(Expr, Vec<Section>),
+}
+
+/// What stands below one label of a switch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section {
+    /// When it is entered.
+    pub label: CaseLabel,
+    /// Statements up to the next label; control falls through to that.
+    pub statements: Vec<Stmt>,
+}
+
+/// A label of a switch.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CaseLabel {
+    /// `default:`
+    Default,
+    /// `case a:` or `case a ... b:`
+    Value(Expr, Option<Expr>),
 }
 
 /// An expression.

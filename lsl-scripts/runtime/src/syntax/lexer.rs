@@ -1,6 +1,7 @@
 //! Text to tokens.
 
 use super::span::{Span, offset};
+use super::yoption::{YOption, YOptions};
 use crate::diagnostic::Sink;
 use crate::profile::Profile;
 use crate::value::Text;
@@ -37,15 +38,27 @@ pub struct Tokens {
     pub list: Vec<(Token, Span)>,
     /// Lines that begin with `#`: the script wants a preprocessor.
     pub directives: Vec<Span>,
+    /// Words of YEngine's own that the script has switched on.
+    pub options: YOptions,
+    /// A switched-on word that this checker does not know stands in the script.
+    pub foreign: bool,
 }
 
 /// Cuts a source into tokens.
 pub(crate) fn lex(sink: &mut Sink<'_>, profile: Profile) -> Tokens {
     let source = sink.source();
-    let mut l =
-        Lexer { bytes: source.as_bytes(), source, at: 0, profile, out: Vec::new(), directives: Vec::new() };
+    let mut l = Lexer {
+        bytes: source.as_bytes(),
+        source,
+        at: 0,
+        profile,
+        out: Vec::new(),
+        directives: Vec::new(),
+        options: YOptions::default(),
+        foreign: false,
+    };
     l.run(sink);
-    Tokens { list: l.out, directives: l.directives }
+    Tokens { list: l.out, directives: l.directives, options: l.options, foreign: l.foreign }
 }
 
 struct Lexer<'a> {
@@ -55,6 +68,8 @@ struct Lexer<'a> {
     profile: Profile,
     out: Vec<(Token, Span)>,
     directives: Vec<Span>,
+    options: YOptions,
+    foreign: bool,
 }
 
 impl Lexer<'_> {
@@ -122,13 +137,64 @@ impl Lexer<'_> {
                     while self.peek(0).is_ascii_alphanumeric() || self.peek(0) == b'_' {
                         self.at += 1;
                     }
-                    self.push(Token::Name(SmolStr::new(&self.source[start..self.at])), start);
+                    let word = &self.source[start..self.at];
+                    self.push(Token::Name(SmolStr::new(word)), start);
+                    self.foreign_word(word, start, sink);
                 }
+                b';' if self.profile.is_opensim() && self.option(start, sink) => self.at += 1,
                 _ => self.sign(start, sink),
             }
             fresh_line = false;
         }
         self.push(Token::End, self.at);
+    }
+
+    /// At a `;`: whether it ends `yoptions;` or `yoption name;`. YEngine takes those out of the script, wherever they stand.
+    fn option(&mut self, start: usize, sink: &mut Sink<'_>) -> bool {
+        let name = |back: usize| match self.out.len().checked_sub(back).and_then(|i| self.out.get(i)) {
+            Some((Token::Name(n), span)) => Some((n.clone(), *span)),
+            _ => None,
+        };
+        let Some((last, at)) = name(1) else { return false };
+        if last.eq_ignore_ascii_case("yoptions") {
+            self.out.truncate(self.out.len() - 1);
+            return self.options.switch_on(None);
+        }
+        if !name(2).is_some_and(|(n, _)| n.eq_ignore_ascii_case("yoption")) {
+            return false;
+        }
+        self.out.truncate(self.out.len() - 2);
+        if !self.options.switch_on(Some(&last)) {
+            let hint = "there are advflowctl, trycatch, arrays, objects, chars, dollarsigns, norighttoleft and allowall";
+            sink.error_hint(at, "unknown-yoption", format!("YEngine knows no option {last}"), hint);
+        }
+        if last.eq_ignore_ascii_case(YOption::NoRightToLeft.name()) {
+            let span = Span::new(at.start, offset(start + 1));
+            let text = "operands are still evaluated from right to left here";
+            sink.warn_hint(
+                span,
+                "unknown-extension",
+                text,
+                "this runner does not know yoption norighttoleft",
+            );
+        }
+        true
+    }
+
+    /// A word that is one of the language only because of an option, and that nothing here can read.
+    fn foreign_word(&mut self, word: &str, start: usize, sink: &mut Sink<'_>) {
+        let Some(option) = YOption::of_word(word).filter(|o| self.options.has(*o) && !o.is_known()) else {
+            return;
+        };
+        if !self.foreign {
+            self.foreign = true;
+            sink.error_hint(
+                self.span(start),
+                "unknown-extension",
+                format!("{word} belongs to YEngine's extension {}, which this checker does not read", option.name()),
+                "OpenSimulator may take this script all the same; of YEngine's extensions only advflowctl is known here",
+            );
+        }
     }
 
     /// `#…` up to the end of the line, or of several where lines end in a backslash.

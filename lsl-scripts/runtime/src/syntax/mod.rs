@@ -4,6 +4,7 @@ pub mod ast;
 pub mod lexer;
 pub mod parser;
 pub mod span;
+pub mod yoption;
 
 pub use parser::parse;
 pub use span::{LineIndex, Span};

@@ -6,6 +6,7 @@ mod statement;
 use super::ast::{Block, FunctionDef, Global, HandlerDef, Name, ParamDef, Script, StateDef};
 use super::lexer::{Token, Tokens, lex};
 use super::span::Span;
+use super::yoption::{YOption, YOptions};
 use crate::diagnostic::{Diagnostics, Sink};
 use crate::profile::Profile;
 use crate::tables::type_named;
@@ -27,7 +28,7 @@ pub fn parse(source: &str, profile: Profile) -> (Script, Diagnostics) {
 
 /// Parses a script, reporting into `sink`.
 pub(crate) fn parse_into(sink: &mut Sink<'_>, profile: Profile) -> Script {
-    let Tokens { list, directives } = lex(sink, profile);
+    let Tokens { list, directives, options, foreign } = lex(sink, profile);
     if let Some(first) = directives.first() {
         let words = &sink.source()[first.start as usize..first.end as usize];
         let word = words.split_whitespace().next().unwrap_or("#");
@@ -42,9 +43,10 @@ pub(crate) fn parse_into(sink: &mut Sink<'_>, profile: Profile) -> Script {
             "run the script through the preprocessor it was written for (Firestorm's, or a build script) and check the result",
         );
     }
-    let mut parser = Parser { list, at: 0, depth: 0, vector_end: false, quiet_at: None, sink, profile };
-    // Without its preprocessor a script's errors would be noise.
-    if !directives.is_empty() {
+    let mut parser =
+        Parser { list, at: 0, depth: 0, vector_end: false, quiet_at: None, sink, profile, options };
+    // Without its preprocessor, or without knowing its words, a script's errors would be noise.
+    if !directives.is_empty() || foreign {
         return Script::default();
     }
     parser.script()
@@ -65,6 +67,8 @@ struct Parser<'s, 'src> {
     quiet_at: Option<usize>,
     sink: &'s mut Sink<'src>,
     profile: Profile,
+    /// YEngine's own words that the script has switched on.
+    options: YOptions,
 }
 
 impl Parser<'_, '_> {
@@ -157,9 +161,7 @@ impl Parser<'_, '_> {
             let place = Span::new(last.end.saturating_sub(1).max(last.start), last.end);
             let hint = match self.peek() {
                 Token::Sign("=") => "to compare, write ==".to_owned(),
-                Token::Name(n) if ["switch", "case", "break", "continue"].contains(&n.as_str()) => {
-                    format!("LSL has no {n}; it exists only in some viewers' preprocessors")
-                }
+                Token::Name(n) if YOption::of_word(n) == Some(YOption::AdvFlowCtl) => self.no_such_word(n),
                 _ => format!("add '{sign}' here"),
             };
             let message = format!("'{sign}' is missing after {after}: found {}", self.found());
@@ -189,6 +191,26 @@ impl Parser<'_, '_> {
             Token::Integer(_) | Token::Float(_) | Token::Str(_) | Token::Sign(_) | Token::End => {
                 Err(self.expected(what, None))
             }
+        }
+    }
+
+    /// YEngine's words for flow control are on.
+    fn flow(&self) -> bool {
+        self.options.has(YOption::AdvFlowCtl)
+    }
+
+    /// What to do about a word that some LSL has and this grid's has not.
+    fn no_such_word(&self, word: &str) -> String {
+        match YOption::of_word(word) {
+            Some(option) if self.profile.is_opensim() => {
+                let name = option.name();
+                format!(
+                    "YEngine reads {word} only below a line `yoption {name};` at the top of the script; plain LSL has no {word}"
+                )
+            }
+            _ => format!(
+                "LSL has no {word}; some viewers' preprocessors and OpenSimulator's yoption have it, this grid has not"
+            ),
         }
     }
 
@@ -290,6 +312,14 @@ impl Parser<'_, '_> {
             script.states.push(self.state(name)?);
             return Ok(());
         }
+        if self.flow() && self.eat_word("constant") {
+            let name = self.name("a constant's name")?;
+            self.expect("=", "after a constant's name")?;
+            let init = Some(self.expression()?);
+            self.expect(";", "the constant")?;
+            script.globals.push(Global { ty: Type::Void, name, init });
+            return Ok(());
+        }
         if let Some(ty) = self.type_ahead(0) {
             self.advance();
             let name = self.name("a variable's or function's name")?;
@@ -311,7 +341,10 @@ impl Parser<'_, '_> {
         }
         if self.is(";") {
             self.advance();
-            self.sink.error_hint(span, "syntax", "a ';' on its own outside a function", "delete it");
+            // YEngine steps over it.
+            if !self.profile.is_opensim() {
+                self.sink.error_hint(span, "syntax", "a ';' on its own outside a function", "delete it");
+            }
             return Ok(());
         }
         if self.is("}") {
@@ -326,8 +359,14 @@ impl Parser<'_, '_> {
         }
         let hint = match self.peek() {
             Token::Name(n) if n == "void" => "a function without a result has no type in front of its name",
+            Token::Name(n) if n == "constant" && self.profile.is_opensim() => {
+                "YEngine reads constant only below a line `yoption advflowctl;` at the top of the script"
+            }
             Token::Name(n) if n == "constant" || n == "const" => {
                 "LSL has no constants of your own: drop this word"
+            }
+            Token::Name(n) if n.eq_ignore_ascii_case("yoption") || n.eq_ignore_ascii_case("yoptions") => {
+                "only OpenSimulator knows this line: it switches on words that this grid does not have"
             }
             Token::Name(n) if is_keyword(n) => {
                 "statements stand inside functions and event handlers; look for a '}' too many above"

@@ -288,7 +288,10 @@ impl Script {
             };
             let mut e = RuntimeError::new(
                 ErrorKind::Runaway,
-                format!("stopped: {what} without an end, an event or a sleep, as much as {} instructions", self.spent),
+                format!(
+                    "stopped: {what} without an end, an event or a sleep, as much as {} instructions",
+                    self.spent
+                ),
             );
             e.line = line;
             pause = Pause::Failed(e);

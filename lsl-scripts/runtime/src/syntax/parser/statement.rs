@@ -1,8 +1,9 @@
 //! Statements.
 
 use super::{Parser, Read, is_keyword};
-use crate::syntax::ast::{Block, Expr, Name, Stmt, StmtKind};
+use crate::syntax::ast::{Block, CaseLabel, Expr, Name, Section, Stmt, StmtKind};
 use crate::syntax::lexer::Token;
+use crate::value::Type;
 use smol_str::SmolStr;
 
 impl Parser<'_, '_> {
@@ -121,6 +122,9 @@ impl Parser<'_, '_> {
             self.expect(";", "the declaration")?;
             return Ok(StmtKind::Declare(ty, name, init));
         }
+        if self.flow() && ["break", "continue", "constant", "switch"].contains(&word.as_str()) {
+            return self.flow_control(&word);
+        }
         match word.as_str() {
             "if" => self.if_chain(),
             "while" => {
@@ -143,6 +147,12 @@ impl Parser<'_, '_> {
             "for" => {
                 self.advance();
                 self.expect("(", "after for")?;
+                // YEngine lets the loop declare its variable, in a block of its own.
+                if self.profile.is_opensim()
+                    && let Some(ty) = self.type_ahead(0)
+                {
+                    return self.declaring_for(ty);
+                }
                 let init = self.expressions(";")?;
                 self.expect(";", "the first part of for")?;
                 let condition = if self.is(";") { None } else { Some(self.expression()?) };
@@ -181,8 +191,12 @@ impl Parser<'_, '_> {
             }
             "switch" | "foreach" if self.is_at(1, "(") => {
                 let message = format!("LSL has no {word}");
-                let hint = "write if … else if …; some viewers' preprocessors know it, the grids do not";
-                Err(self.fail(span, message, Some(hint.to_owned())))
+                let hint = if self.profile.is_opensim() {
+                    self.no_such_word(&word)
+                } else {
+                    "write if … else if …; some viewers' preprocessors know it, the grids do not".to_owned()
+                };
+                Err(self.fail(span, message, Some(hint)))
             }
             "default" => Err(self.expected(
                 "a statement",
@@ -190,10 +204,104 @@ impl Parser<'_, '_> {
             )),
             _ => {
                 let e = self.expression()?;
+                // YEngine has the comma of C; as a statement of its own it is two.
+                if self.profile.is_opensim() && self.is(",") {
+                    let mut statements = vec![Stmt { span: e.span, kind: StmtKind::Expr(e) }];
+                    while self.eat(",") {
+                        let e = self.expression()?;
+                        statements.push(Stmt { span: e.span, kind: StmtKind::Expr(e) });
+                    }
+                    let end = self.span();
+                    self.expect(";", "the statement")?;
+                    return Ok(StmtKind::Block(Block { statements, end }));
+                }
                 self.expect(";", "the statement")?;
                 Ok(StmtKind::Expr(e))
             }
         }
+    }
+
+    /// `for (type name = value; …; …) …`; the current token is the type.
+    fn declaring_for(&mut self, ty: Type) -> Read<StmtKind> {
+        let start = self.span();
+        self.advance();
+        let name = self.name("a variable's name")?;
+        let init = if self.eat("=") { Some(self.expression()?) } else { None };
+        self.expect(";", "the first part of for")?;
+        let declared = Stmt { span: start.to(self.previous()), kind: StmtKind::Declare(ty, name, init) };
+        let condition = if self.is(";") { None } else { Some(self.expression()?) };
+        self.expect(";", "the condition of for")?;
+        let step = self.expressions(")")?;
+        self.expect(")", "the last part of for")?;
+        let body = Box::new(self.body()?);
+        let end = self.previous();
+        let kind = StmtKind::For(Vec::new(), condition, step, body);
+        let statements = vec![declared, Stmt { span: start.to(end), kind }];
+        Ok(StmtKind::Block(Block { statements, end }))
+    }
+
+    /// What `yoption advflowctl;` switches on.
+    fn flow_control(&mut self, word: &str) -> Read<StmtKind> {
+        self.advance();
+        match word {
+            "switch" => {
+                let value = self.condition("switch")?;
+                Ok(StmtKind::Switch(value, self.sections()?))
+            }
+            "constant" => {
+                let name = self.name("a constant's name")?;
+                self.expect("=", "after a constant's name")?;
+                let value = self.expression()?;
+                self.expect(";", "the constant")?;
+                Ok(StmtKind::Declare(Type::Void, name, Some(value)))
+            }
+            _ => {
+                self.expect(";", word)?;
+                Ok(if word == "break" { StmtKind::Break } else { StmtKind::Continue })
+            }
+        }
+    }
+
+    /// The body of a switch.
+    fn sections(&mut self) -> Read<Vec<Section>> {
+        self.expect("{", "after the value of the switch")?;
+        self.enter()?;
+        let mut sections: Vec<Section> = Vec::new();
+        while !self.is("}") {
+            if *self.peek() == Token::End {
+                return Err(self.expected("'}' at the end of the switch", None));
+            }
+            let label = if self.eat_word("case") {
+                let first = self.expression()?;
+                let last = if self.eat("...") { Some(self.expression()?) } else { None };
+                Some(CaseLabel::Value(first, last))
+            } else if self.is_word("default") && self.is_at(1, ":") {
+                self.advance();
+                Some(CaseLabel::Default)
+            } else {
+                None
+            };
+            match label {
+                Some(label) => {
+                    self.expect(":", "after a case")?;
+                    sections.push(Section { label, statements: Vec::new() });
+                }
+                None => {
+                    let statement = self.statement()?;
+                    let Some(section) = sections.last_mut() else {
+                        return Err(self.fail(
+                            statement.span,
+                            "a switch begins with case or default".to_owned(),
+                            None,
+                        ));
+                    };
+                    section.statements.push(statement);
+                }
+            }
+        }
+        self.advance();
+        self.leave();
+        Ok(sections)
     }
 
     fn condition(&mut self, word: &str) -> Read<Expr> {
