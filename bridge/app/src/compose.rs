@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use primrack_adapter_api::Adapter;
+use primrack_board::{BoardParts, Boards, KEPT};
 use primrack_engine::journal::{Journal, JournalSettings};
 use primrack_engine::{Backend, Engine, Parts};
 use primrack_model::{BackendId, Inventory};
@@ -22,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::board;
 use crate::config::{BackendConfig, Loaded, Mistake, inventory};
 use crate::metrics::Gauges;
 
@@ -62,7 +64,9 @@ pub fn check(loaded: Loaded) -> Result<Checked, Mistakes> {
         }
     };
     for (name, backend) in &loaded.config.backends {
-        if let Err(mistake) = adapter(&loaded, name, backend) {
+        if backend.board.is_some() {
+            wrong.extend(board::check(&loaded, name, backend).into_iter().map(miette::Report::new));
+        } else if let Err(mistake) = adapter(&loaded, name, backend) {
             wrong.push(mistake.into());
         }
     }
@@ -162,7 +166,7 @@ fn listening(loaded: &Loaded) -> Result<Option<TlsFiles>, Mistake> {
 }
 
 fn adapter(loaded: &Loaded, name: &str, backend: &BackendConfig) -> Result<Arc<dyn Adapter>, Mistake> {
-    let BackendConfig { driver: _, process, qemu } = backend;
+    let BackendConfig { driver: _, process, qemu, board: _ } = backend;
     let place = ["backends", name];
     let wrong = |error: primrack_adapters::ConfigError| loaded.at(&place, format!("backend {name}: {error}"));
     match (process.clone(), qemu.clone()) {
@@ -187,7 +191,7 @@ fn adapter(loaded: &Loaded, name: &str, backend: &BackendConfig) -> Result<Arc<d
             .with_hint("give each a backend of its own")),
         (None, None) => Err(loaded
             .at(&place, format!("backend {name} names no technology"))
-            .with_hint(format!("add [backends.{name}.process] or [backends.{name}.qemu]"))),
+            .with_hint(format!("add [backends.{name}.process], .qemu or .board"))),
     }
 }
 
@@ -202,6 +206,8 @@ pub struct Bridge {
     pub address: std::net::SocketAddr,
     /// The control socket.
     pub control: PathBuf,
+    /// The boards.
+    pub boards: Arc<Boards>,
     tasks: TaskTracker,
     stop: CancellationToken,
     drain: Duration,
@@ -293,8 +299,17 @@ pub async fn start_with(
     let (world, delivery) = World::new(parts, Arc::clone(&inventory));
 
     let mut backends = Vec::new();
+    let mut boards = Boards::default();
+    let kept_of_boards = kept.remove(KEPT).unwrap_or_default();
     for (name, backend) in &config.backends {
-        let adapter = adapter(&loaded, name, backend)?;
+        let adapter: Arc<dyn Adapter> = match &backend.board {
+            Some(config) => {
+                let (name, config) = (name.clone(), config.clone());
+                let badges = board::badges(&loaded, &config, board::hash_key(&state_dir)?)?;
+                boards.add(BoardParts { name, config, badges, dial: None }, &kept_of_boards)?
+            }
+            None => adapter(&loaded, name, backend)?,
+        };
         backends.push(Backend { id: BackendId::new(name)?, adapter, settings: backend.driver.clone() });
     }
     let parts = Parts {
@@ -305,8 +320,12 @@ pub async fn start_with(
         backends,
         settings: config.engine.clone(),
     };
-    let engine = Engine::start(parts, &tasks, stop.child_token(), |_| vec![Arc::clone(&world) as _]);
+    let boards = Arc::new(boards);
+    let engine = Engine::start(parts, &tasks, stop.child_token(), |_| {
+        vec![Arc::clone(&world) as _, Arc::clone(&boards) as _]
+    });
     world.start(&engine, delivery, &tasks, stop.child_token());
+    boards.start(&engine, &tasks, &stop);
 
     let mut registry = Registry::with_prefix("primrack");
     engine.counters().register(&mut registry);
@@ -320,10 +339,11 @@ pub async fn start_with(
     serve_tcp(listener, tls, routes, Limits::default(), &tasks, stop.child_token());
     let control = state_dir.join(CONTROL_SOCKET);
     let routes = control_routes(ControlState { engine: Arc::clone(&engine), edges });
+    let routes = routes.merge(board::routes(Arc::clone(&boards), Arc::clone(&engine)));
     serve_unix(&control, routes, Limits::default(), &tasks, stop.child_token())
         .with_context(|| format!("the control socket {} cannot be made", control.display()))?;
     let drain = Duration::from_secs(config.bridge.drain_s);
-    Ok(Bridge { engine, world, address, control, tasks, stop, drain })
+    Ok(Bridge { engine, world, address, control, boards, tasks, stop, drain })
 }
 
 fn make_private(folder: &Path) -> anyhow::Result<()> {
@@ -336,7 +356,7 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
 impl Bridge {
     /// Stops in order: no new connections, what is under way gets its time, the journal is closed.
     pub async fn stop(self) {
-        let Self { engine, world: _, address: _, control, tasks, stop, drain } = self;
+        let Self { engine, world: _, address: _, control, boards: _, tasks, stop, drain } = self;
         stop.cancel();
         tasks.close();
         if tokio::time::timeout(drain, tasks.wait()).await.is_err() {

@@ -1,5 +1,6 @@
 //! The binary `primrack` as a library: configuration, composition, commands. `main.rs` is a list.
 
+pub mod board;
 pub mod command;
 pub mod compose;
 pub mod config;

@@ -2,6 +2,7 @@
 
 use primrack_model::{
     Actor, ActorKind, Address, BackendId, GroupId, Inventory, ObjectId, Person, TargetEntry, TargetId,
+    TargetKind,
 };
 
 use super::{Loaded, Mistake, ObjectConfig, TargetConfig};
@@ -48,15 +49,46 @@ fn target_entry(loaded: &Loaded, id: &str, target: &TargetConfig) -> Result<Targ
         };
         return Err(loaded.at(&["targets", id, "backend"], what).with_hint(hint));
     }
+    board_has(loaded, id, target)?;
     Ok(TargetEntry {
         id: TargetId::new(id).map_err(wrong)?,
         label: label.clone().unwrap_or_else(|| id.into()),
-        kind: *kind,
+        kind: kind.unwrap_or_else(|| of_board(loaded, backend, address.as_deref().unwrap_or(id))),
         backend: BackendId::new(backend).map_err(wrong)?,
         address: Address(address.clone().unwrap_or_else(|| id.into())),
         protected: *protected,
         groups: groups.iter().map(GroupId::new).collect::<Result<_, _>>().map_err(wrong)?,
     })
+}
+
+/// What a board's thing is by itself.
+fn of_board(loaded: &Loaded, backend: &str, address: &str) -> TargetKind {
+    let board = loaded.config.backends.get(backend).and_then(|backend| backend.board.as_ref());
+    board.and_then(|board| board.kind_of(address)).unwrap_or_default()
+}
+
+/// A target of a board is one of the things that are configured of it.
+fn board_has(loaded: &Loaded, id: &str, target: &TargetConfig) -> Result<(), Mistake> {
+    let Some(board) = loaded.config.backends.get(&target.backend).and_then(|backend| backend.board.as_ref())
+    else {
+        return Ok(());
+    };
+    let address = target.address.as_deref().unwrap_or(id);
+    if board.kind_of(address).is_some() {
+        return Ok(());
+    }
+    let what =
+        format!("target {id} is {address:?} of the board {}, which has nothing of that name", target.backend);
+    let known = board.addresses();
+    let hint = if known.is_empty() {
+        format!(
+            "add [backends.{}.board.outputs.{address}], .doors.{address} or .alarms.{address}",
+            target.backend
+        )
+    } else {
+        format!("it has: {}", known.join(", "))
+    };
+    Err(loaded.at(&["targets", id], what).with_hint(hint))
 }
 
 type ObjectParts = (ObjectId, smol_str::SmolStr, primrack_model::TouchMode, Vec<(u8, TargetId)>);

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use primrack_adapter_api::DriverSettings;
 use primrack_adapters::process::ProcessConfig;
 use primrack_adapters::qemu::QemuConfig;
+use primrack_board::BoardConfig;
 use primrack_engine::EngineSettings;
 use primrack_model::{TargetKind, TouchMode};
 use primrack_world::WorldSettings;
@@ -138,6 +139,8 @@ pub struct BackendConfig {
     pub process: Option<ProcessConfig>,
     /// `[backends.NAME.qemu]`: virtual machines.
     pub qemu: Option<QemuConfig>,
+    /// `[backends.NAME.board]`: a microcontroller with readers, buttons and outputs.
+    pub board: Option<BoardConfig>,
 }
 
 /// `[targets.ID]`
@@ -146,9 +149,8 @@ pub struct BackendConfig {
 pub struct TargetConfig {
     /// What the world shows; the id if absent.
     pub label: Option<SmolStr>,
-    /// What kind of thing it is.
-    #[serde(default)]
-    pub kind: TargetKind,
+    /// What kind of thing it is; if absent, what its board says it is, else a machine.
+    pub kind: Option<TargetKind>,
     /// Which backend has it.
     pub backend: SmolStr,
     /// What the backend calls it; the id if absent.
