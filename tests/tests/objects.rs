@@ -131,6 +131,15 @@ fn apart(a: &PrimView, b: &PrimView) -> (f64, f64) {
     (far, 2.0 * same.abs().min(1.0).acos().to_degrees())
 }
 
+/// Every script runs, and is far from what its grid grants.
+async fn all_is_well(region: &Region, profile: Profile) {
+    for script in region.scripts().await.unwrap() {
+        assert!(script.running, "{profile}: {script:?}");
+        // Second Life grants 65,536 bytes, and how it counts is only roughly known.
+        assert!(script.memory < 40 * 1024, "{profile}: {} has {} bytes", script.name, script.memory);
+    }
+}
+
 fn bridge_room(config: &str, objects: &[&str]) -> Room {
     Room::new(&format!("{WORLD}{config}"), objects.iter().copied())
 }
@@ -187,6 +196,7 @@ units = { 1 = 'front' }
     let again = says(&region, "door-1", "leaf", "Closed").await;
     let (far, turned) = apart(&closed, &again);
     assert!(far < 1e-3 && turned < 0.1, "it stands {far} m and {turned} degrees from where it was built");
+    all_is_well(&region, profile).await;
     region.stop().await;
     bridge.stop().await;
 }
@@ -236,6 +246,7 @@ units = { 1 = 'hall' }
     assert!(dark.light.is_none() && !dark.face.bright);
     let down_again = says(&region, "switch-1", "unit 1 rocker", "Off").await;
     assert!(apart(&down, &down_again).1 < 0.1);
+    all_is_well(&region, profile).await;
     region.stop().await;
     bridge.stop().await;
 }
@@ -281,6 +292,7 @@ units = { 1 = 'smoke' }
     assert!(acknowledged.spin == [0.0; 3] && acknowledged.light.is_some(), "{acknowledged:?}");
     assert_eq!(look(&region, "alarm-1", "alarm-1").await.sound, None, "it is silent");
     assert_ne!(acknowledged.face.colour, sounding.face.colour);
+    all_is_well(&region, profile).await;
     region.stop().await;
     bridge.stop().await;
 }
@@ -317,6 +329,7 @@ units = { 1 = 'post' }
     region.touch(ada(), up.id).await.unwrap().unwrap();
     let lowered = says(&region, "letter-box-1", "flag", "Off").await;
     assert!(apart(&down, &lowered).0 < 1e-3, "it is lowered again");
+    all_is_well(&region, profile).await;
     region.stop().await;
     bridge.stop().await;
 }

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use primrack_adapter_api::{Capabilities, Found, Sink};
 use primrack_model::{
     Action, Address, BackendId, Cause, Generation, Intent, IntentId, Inventory, Load, Observation, Outcome,
-    Power, Refusal, RefusalCode, StateEvent, TargetIx, TargetState, Transition, UnixMs,
+    Power, Refusal, RefusalCode, StateEvent, TargetEntry, TargetIx, TargetState, Transition, UnixMs,
 };
 use smol_str::SmolStr;
 use tokio::sync::{broadcast, oneshot};
@@ -189,10 +189,12 @@ impl Book {
 
     /// Whether the state allows `intent`, and if so puts it under way.
     pub(crate) fn admit(&self, ix: TargetIx, intent: &Intent, can: Capabilities) -> Admission {
-        let label = &self.inventory.target(ix).label;
+        let target = self.inventory.target(ix);
+        let (label, kind) = (&target.label, target.kind);
         let action = intent.action;
         if !can.can(action) {
-            let words = format!("{label} cannot do that: its backend does not know {:?}.", action.label());
+            let words =
+                format!("{label} cannot do that: its backend does not know {:?}.", kind.label(action));
             return Admission::Refused(Refusal::new(RefusalCode::NotSupported, words));
         }
         let now = UnixMs::now();
@@ -211,12 +213,14 @@ impl Book {
                 return Admission::Joined { with, by, since, durable };
             }
             if !supersedes(action, *doing) {
-                let words =
-                    format!("{label}: {} for {by}, wait until that is over.", doing.doing().to_lowercase());
+                let words = format!(
+                    "{label}: {} for {by}, wait until that is over.",
+                    kind.doing(*doing).to_lowercase()
+                );
                 return Admission::Refused(Refusal::new(RefusalCode::Busy, words));
             }
         } else if let Some(refusal) =
-            refuse_by_state(label, action, slot.observed, slot.stale, slot.seen, now)
+            refuse_by_state(target, action, slot.observed, slot.stale, slot.seen, now)
         {
             return Admission::Refused(refusal);
         }
@@ -226,7 +230,7 @@ impl Book {
                 &mut old,
                 Finish::Superseded(format!(
                     "{} for {}",
-                    action.doing().to_lowercase(),
+                    kind.doing(action).to_lowercase(),
                     intent.actor.called()
                 )),
             );
@@ -456,13 +460,14 @@ fn supersedes(new: Action, old: Action) -> bool {
 }
 
 fn refuse_by_state(
-    label: &str,
+    target: &TargetEntry,
     action: Action,
     observed: Power,
     stale: bool,
     seen: i64,
     now: UnixMs,
 ) -> Option<Refusal> {
+    let label = &target.label;
     if stale || observed == Power::Unknown {
         let words = if seen == 0 {
             format!("{label}: its state is not known yet, so nothing is done.")
@@ -475,7 +480,8 @@ fn refuse_by_state(
     if action.fits(observed) {
         return None;
     }
-    let words = format!("{label} is {}: {} makes no sense now.", observed.word(), action.label());
+    let (is, asked) = (target.kind.word(observed), target.kind.label(action));
+    let words = format!("{label} is {is}: {asked} makes no sense now.");
     Some(Refusal::new(RefusalCode::WrongState, words))
 }
 

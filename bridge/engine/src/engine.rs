@@ -308,9 +308,9 @@ impl Engine {
         determining: Vec<SmolStr>,
         finish: oneshot::Receiver<Finish>,
     ) -> Receipt {
-        let label = &self.inventory.target(ix).label;
+        let target = self.inventory.target(ix);
         let intent = permit.intent();
-        let words = format!("{} {label}.", intent.action.doing());
+        let words = format!("{} {}.", target.kind.doing(intent.action), target.label);
         let receipt = receipt(intent, Verdict::Accepted, words);
         let (id, entry) = (intent.id, self.entry(intent, &receipt, determining));
         if let Err(error) = self.journal.append(&entry).await {
@@ -339,9 +339,10 @@ impl Engine {
             let refusal = Refusal::new(RefusalCode::Journal, words);
             return receipt(&intent, Verdict::Refused(refusal.clone()), refusal.words);
         }
-        let label = &self.inventory.target(ix).label;
+        let target = self.inventory.target(ix);
+        let (doing, label) = (target.kind.doing(intent.action), &target.label);
         let age = since.age_at(UnixMs::now()).as_secs_f32();
-        let words = format!("{} {label} already, for {by}, since {age:.1} s.", intent.action.doing());
+        let words = format!("{doing} {label} already, for {by}, since {age:.1} s.");
         let receipt = receipt(&intent, Verdict::Joined { with }, words);
         match self.journal.append(&self.entry(&intent, &receipt, determining)).await {
             Ok(_) => {
@@ -420,7 +421,7 @@ impl Engine {
         let why = match &outcome {
             Outcome::Done => None,
             Outcome::Failed(why) | Outcome::Unknown(why) => {
-                Some(format!("{} failed: {why}", intent.action.label()))
+                Some(format!("{} failed: {why}", target.kind.label(intent.action)))
             }
         };
         self.counters.ended(&intent, &outcome, started.elapsed());

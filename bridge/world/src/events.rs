@@ -2,8 +2,8 @@
 
 use primrack_engine::Engine;
 use primrack_model::{
-    Action, Actor, ActorKind, Edge, Intent, IntentId, OriginKey, Power, Receipt, RefusalCode, TargetIx,
-    TouchMode, UnixMs, Verdict, Via,
+    Action, Actor, ActorKind, Edge, Intent, IntentId, OriginKey, Receipt, RefusalCode, TargetIx, TouchMode,
+    UnixMs, Verdict, Via,
 };
 use primrack_wire::world::{
     Answer, AnswerEntry, AnswerVerdict, BODY_ROOM, Event, EventId, EventKind, Events, Fault, clip, fit,
@@ -93,11 +93,12 @@ impl World {
             return AnswerVerdict::Refused { code: code(RefusalCode::NoTarget), say: clip(&say, words::SAY) };
         };
         let deed = Deed { at, id, actor, unit, target };
+        let kind = self.inventory.target(target).kind;
         let state = engine.state(target);
         let direct = match object.touch {
             TouchMode::Menu => None,
             TouchMode::Start => Some(Action::Start),
-            TouchMode::Toggle => Some(toggled(state.power)),
+            TouchMode::Toggle => Some(kind.toggle(state.power)),
         };
         if let Some(action) = direct {
             return self.submit(engine, &deed, action).await;
@@ -107,7 +108,7 @@ impl World {
             Ok(actions) => self.offer(&deed, Question::Actions(actions), &state),
             // A no is recorded like any other: as the refusal of what they most likely wanted.
             Err(refusal) if matches!(refusal.code, RefusalCode::NotPermitted | RefusalCode::Forbidden) => {
-                self.submit(engine, &deed, toggled(state.power)).await
+                self.submit(engine, &deed, kind.toggle(state.power)).await
             }
             Err(refusal) => {
                 AnswerVerdict::Refused { code: code(refusal.code), say: clip(&refusal.words, words::SAY) }
@@ -142,7 +143,10 @@ impl World {
             return AnswerVerdict::Noted;
         }
         match question {
-            Question::Actions(actions) => match actions.into_iter().find(|action| action.label() == pick) {
+            Question::Actions(actions) => match actions
+                .into_iter()
+                .find(|action| entry.kind.label(*action) == pick)
+            {
                 None => self.not_offered(at, "That was not offered: touch again."),
                 Some(action @ (Action::HardOff | Action::Reset)) => {
                     let question =
@@ -151,7 +155,9 @@ impl World {
                 }
                 Some(action) => self.submit(engine, &deed, action).await,
             },
-            Question::Confirm(action) if pick == action.label() => self.submit(engine, &deed, action).await,
+            Question::Confirm(action) if pick == entry.kind.label(action) => {
+                self.submit(engine, &deed, action).await
+            }
             Question::TypeLabel(action) if pick == entry.label => self.submit(engine, &deed, action).await,
             Question::TypeLabel(_) => self.not_offered(at, "That is not its name, so nothing is done."),
             Question::Confirm(_) => self.not_offered(at, "That was not offered: touch again."),
@@ -194,13 +200,13 @@ impl World {
             Question::Actions(actions) => AnswerVerdict::Menu {
                 menu: id.clone(),
                 say: words::menu(entry, state),
-                pick: actions.iter().map(|action| SmolStr::new_static(action.label())).collect(),
+                pick: actions.iter().map(|action| SmolStr::new_static(entry.kind.label(*action))).collect(),
                 for_s,
             },
             Question::Confirm(action) => AnswerVerdict::Menu {
                 menu: id.clone(),
                 say: words::confirm(entry, *action),
-                pick: vec![SmolStr::new_static(action.label()), SmolStr::new_static(CANCEL)],
+                pick: vec![SmolStr::new_static(entry.kind.label(*action)), SmolStr::new_static(CANCEL)],
                 for_s,
             },
             Question::TypeLabel(action) => AnswerVerdict::Ask {
@@ -245,16 +251,6 @@ fn rand_u64() -> u64 {
 
 fn avatar(who: &str, name: &str) -> Actor {
     Actor::new(ActorKind::Avatar, who.to_ascii_lowercase(), name)
-}
-
-/// What a touch without a menu means.
-fn toggled(power: Power) -> Action {
-    match power {
-        Power::Off | Power::Crashed | Power::Starting | Power::Unknown => Action::Start,
-        Power::On | Power::Stopping => Action::SoftOff,
-        Power::Paused => Action::Resume,
-        Power::Saved => Action::Restore,
-    }
 }
 
 fn verdict(receipt: &Receipt) -> AnswerVerdict {

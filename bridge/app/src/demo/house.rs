@@ -18,8 +18,10 @@ const STARTER: &str = include_str!("../../../policy/starter.cedar");
 const GUESTS: &str = include_str!("../../../policy/guests.cedar");
 const DATABASE: &str = include_str!("database.cedar");
 
-/// The object that the demonstration plays.
+/// The object that the demonstration plays in the terminal.
 pub(crate) const RACK: &str = "rack-1";
+/// What stands in its room.
+const OBJECTS: [&str; 6] = [RACK, "door-1", "switch-1", "lamp-1", "alarm-1", "letter-box-1"];
 
 /// The folder of a demonstration.
 #[derive(Debug, Clone)]
@@ -86,7 +88,9 @@ impl House {
         }
         let keys = self.folder.join("world.keys");
         if !keys.exists() {
-            enrol(&keys, &ObjectId::new(RACK)?)?;
+            for object in OBJECTS {
+                enrol(&keys, &ObjectId::new(object)?)?;
+            }
         }
         if !self.exists() {
             let program =
@@ -138,7 +142,7 @@ mod tests {
         let loaded = crate::config::read(&house.config(), std::iter::empty()).unwrap();
         let checked = crate::compose::check(loaded).unwrap_or_else(|wrong| panic!("{wrong:?}"));
         assert!(checked.inventory.targets().len() >= 6);
-        assert!(checked.keys.knows(RACK));
+        assert!(OBJECTS.iter().all(|object| checked.keys.knows(object)));
         house.clear().unwrap();
         assert!(!house.exists());
         let foreign = House::at(Some(folder.path().to_owned())).unwrap();

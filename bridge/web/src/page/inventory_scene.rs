@@ -104,7 +104,7 @@ impl InventoryScene {
             simulated: self.engine.capabilities(ix).simulated,
             since_ms: state.since.0,
             transition: state.transition.map(|under_way| TransitionView {
-                action: under_way.action.label().to_owned(),
+                action: target.kind.label(under_way.action).to_owned(),
                 by: under_way.by.to_string(),
                 since_ms: under_way.since.0,
             }),
