@@ -26,6 +26,12 @@ void Board::begin(uint16_t now, const Layout& layout, Cause cause) {
 void Board::poll(uint16_t now) {
   const uint16_t passed = static_cast<uint16_t>(now - now_);
   now_ = now;
+  // Before the line is read: a lease that begins now has not lost this pass.
+  if (passed != 0) {
+    end_leases(passed);
+    queue_.age(passed);
+    for (uint8_t i = 0; i < layout_->analogs; ++i) layout_->analog[i].age = saturated(layout_->analog[i].age, passed);
+  }
   // An answer needs room: what cannot be answered yet stays in the receive buffer, which the host knows the size of.
   Frame frame;
   while (hal::uart_room() >= ROOM) {
@@ -39,11 +45,6 @@ void Board::poll(uint16_t now) {
     if (static_cast<uint16_t>(now - heard_) >= host_lease_) end_session();
   } else if (static_cast<uint16_t>(now - hello_at_) >= BEACON_MS) {
     hello_due_ = true;
-  }
-  if (passed != 0) {
-    end_leases(passed);
-    queue_.age(passed);
-    for (uint8_t i = 0; i < layout_->analogs; ++i) layout_->analog[i].age = saturated(layout_->analog[i].age, passed);
   }
   if (hello_due_ && hal::uart_room() >= ROOM) hello();
   send_events();

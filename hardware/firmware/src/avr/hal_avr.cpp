@@ -181,9 +181,9 @@ void hal::eeprom_write(uint16_t at, uint8_t value) {
 
 // Waits for the bus, but not for ever: a byte takes 90 us.
 static bool twi_done() {
-  for (uint8_t i = 0; i < 200; ++i) {
+  // A turn takes 7 cycles or more (delayMicroseconds(1) is nothing at all at 16 MHz): at least 400 us.
+  for (uint16_t i = 0; i < 1000; ++i) {
     if (TWCR & _BV(TWINT)) return true;
-    delayMicroseconds(1);
   }
   return false;
 }
@@ -232,10 +232,7 @@ void hal::servo(uint8_t pin, uint16_t us) {
   servo_port = portOutputRegister(digitalPinToPort(pin));
   servo_bit = digitalPinToBitMask(pin);
   servo_ticks = static_cast<uint16_t>(us * 2);
-  if (us == 0 && servo_high) {
-    *servo_port &= static_cast<uint8_t>(~servo_bit);
-    servo_high = false;
-  }
+  // With 0, a pulse under way is left to end by itself: cut short it would make the servo twitch.
   if (us != 0 && !(TIMSK1 & _BV(OCIE1A))) {
     TCCR1A = 0;
     TCCR1B = _BV(CS11);  // 2 MHz, runs freely
