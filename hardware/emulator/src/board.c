@@ -160,8 +160,13 @@ static void carry_out_resets(void) {
 
 // ---------------------------------------------------------------- running
 
+// A sleeping processor is moved on to the next thing in the agenda in one step: this one keeps it from passing the
+// present time, where bytes and commands may be waiting.
+static void batch_ends(void *arg) { (void)arg; }
+
 static void run_until(uint64_t cycle) {
     carry_out_resets();
+    agenda_at(cycle, batch_ends, NULL);
     while (avr->cycle < cycle) {
         if (state == RUNNING) {
             int s = avr_run(avr);
@@ -177,6 +182,7 @@ static void run_until(uint64_t cycle) {
         }
         if (reset_wanted || release_wanted) carry_out_resets();
     }
+    agenda_cancel(batch_ends, NULL);
 }
 
 void board_catch_up(void) {
