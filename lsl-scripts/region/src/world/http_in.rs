@@ -50,9 +50,12 @@ impl World {
         let id = fresh_key();
         let opensim = self.settings.profile.is_opensim();
         let (method, body) = if secure {
-            ("URL_REQUEST_DENIED", "this simulated region has no https".to_owned())
+            // A simulator without a certificate says no more than that; Second Life always has one.
+            let why = if opensim { "" } else { "this simulated region has no https" };
+            ("URL_REQUEST_DENIED", why.to_owned())
         } else if self.free_urls() == 0 {
-            ("URL_REQUEST_DENIED", if opensim { String::new() } else { "not enough free URLs".to_owned() })
+            let why = if opensim { "Too many URLs already open" } else { "not enough free URLs" };
+            ("URL_REQUEST_DENIED", why.to_owned())
         } else {
             let token = fresh_key();
             let address = self.outside.address;

@@ -67,7 +67,7 @@ impl Checker<'_, '_> {
             f.signature()
         };
         match self.arguments(name, values, args, &wanted, &declared, span) {
-            Some(values) => Expr { ty: f.returns, kind: H::Builtin(f, values), line },
+            Some(values) => in_place(f, values, line),
             None => Expr { ty: f.returns, kind: H::Error, line },
         }
     }
@@ -191,4 +191,26 @@ impl Checker<'_, '_> {
 
 const fn type_of(e: &Expr) -> Option<Type> {
     if e.is_error() { None } else { Some(e.ty) }
+}
+
+/// A call. OpenSimulator's functions that sort a list where it is become the sorted list's assignment to the variable.
+fn in_place(f: &'static Function, mut values: Vec<Expr>, line: u32) -> Expr {
+    let sorts = match f.name {
+        "osListSortInPlace" => "llListSort",
+        "osListSortInPlaceStrided" => "llListSortStrided",
+        _ => return Expr { ty: f.returns, kind: H::Builtin(f, values), line },
+    };
+    let place = match values.first_mut().map(|v| &v.kind) {
+        Some(H::Read(place)) => Some(*place),
+        _ => None,
+    };
+    let Some(sort) = tables::functions_named(sorts).next() else {
+        return Expr { ty: f.returns, kind: H::Builtin(f, values), line };
+    };
+    let sorted = Expr { ty: Type::List, kind: H::Builtin(sort, values), line };
+    match place {
+        Some(place) => Expr { ty: Type::List, kind: H::Assign(place, Box::new(sorted)), line },
+        // A list that nobody keeps: what is sorted is lost, as there.
+        None => sorted,
+    }
 }
