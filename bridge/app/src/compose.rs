@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use primrack_adapter_api::Adapter;
 use primrack_board::{BoardParts, Boards, KEPT};
 use primrack_engine::journal::{Journal, JournalSettings};
-use primrack_engine::{Backend, Engine, Parts};
+use primrack_engine::{Backend, Engine, Parts, READ_ONLY_SPACE};
 use primrack_model::{BackendId, Inventory};
 use primrack_policy::{Policy, PolicyErrors, Source};
 use primrack_web::page::{InventoryScene, PageParts, page_routes};
@@ -312,6 +312,7 @@ pub async fn start_with(
         };
         backends.push(Backend { id: BackendId::new(name)?, adapter, settings: backend.driver.clone() });
     }
+    let stopped = kept.remove(READ_ONLY_SPACE).unwrap_or_default();
     let parts = Parts {
         inventory,
         policy,
@@ -324,6 +325,7 @@ pub async fn start_with(
     let engine = Engine::start(parts, &tasks, stop.child_token(), |_| {
         vec![Arc::clone(&world) as _, Arc::clone(&boards) as _]
     });
+    engine.recall_read_only(&stopped);
     world.start(&engine, delivery, &tasks, stop.child_token());
     boards.start(&engine, &tasks, &stop);
 

@@ -18,13 +18,14 @@ use primrack_model::{
 };
 use primrack_policy::{Permit, Policy};
 use smol_str::SmolStr;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::book::{Admission, Book, Finish};
 use crate::counters::EngineCounters;
-use crate::journal::{Decision, Entry, Journal, PolicyNote};
+use crate::journal::{Decision, Entry, Journal, JournalError, PolicyNote};
+use crate::read_only::{ReadOnly, Stop};
 use crate::{EngineSettings, Watcher};
 
 /// One configured backend.
@@ -69,6 +70,7 @@ pub struct Engine {
     /// Events whose first submission is being decided: a second one waits for the same receipt.
     deciding: Mutex<Deciding>,
     counters: EngineCounters,
+    read_only: Stop,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -111,6 +113,7 @@ impl Engine {
             settings,
             deciding: Mutex::default(),
             counters: EngineCounters::default(),
+            read_only: Stop::new(),
             tasks: tasks.clone(),
             stop,
         });
@@ -150,6 +153,36 @@ impl Engine {
     pub fn counters(&self) -> &EngineCounters {
         &self.counters
     }
+    /// Takes up an emergency stop that the last run kept (the journal's space [`crate::READ_ONLY_SPACE`]).
+    pub fn recall_read_only(&self, kept: &[(String, Vec<u8>)]) {
+        self.read_only.recall(kept);
+    }
+    /// Whether nothing is acted on, by whom and since when.
+    #[must_use]
+    pub fn read_only(&self) -> Option<ReadOnly> {
+        self.read_only.now()
+    }
+    /// The same, with every change: for lamps and banners.
+    #[must_use]
+    pub fn watch_read_only(&self) -> watch::Receiver<Option<ReadOnly>> {
+        self.read_only.watch()
+    }
+    /// The emergency stop: from now on every intent is refused with [`RefusalCode::ReadOnly`], and over
+    /// restarts. Commands under way go on to their end. False when it held already.
+    ///
+    /// # Errors
+    /// When the journal cannot be written: it holds all the same, until the bridge restarts.
+    pub async fn stop_acting(&self, by: &str, why: &str) -> Result<bool, JournalError> {
+        let stop = ReadOnly { by: by.into(), why: why.into(), since: UnixMs::now() };
+        self.read_only.begin(&self.journal, stop).await
+    }
+    /// Ends the emergency stop. False when there was none.
+    ///
+    /// # Errors
+    /// When the journal cannot be written: it goes on to hold.
+    pub async fn act_again(&self, by: &str) -> Result<bool, JournalError> {
+        self.read_only.end(&self.journal, by).await
+    }
     /// What a target shows.
     #[must_use]
     pub fn state(&self, target: TargetIx) -> TargetState {
@@ -186,6 +219,9 @@ impl Engine {
     /// # Errors
     /// The reason why there is nothing to offer.
     pub fn choices(&self, actor: &Actor, target: TargetIx, via: &Via) -> Result<Vec<Action>, Refusal> {
+        if let Some(stopped) = self.read_only() {
+            return Err(stopped.refusal());
+        }
         let can = self.capabilities(target);
         let (power, fresh) = self.book.observed(target);
         let policy = self.policy();
@@ -289,6 +325,10 @@ impl Engine {
             Ok(permit) => permit,
             Err((intent, refusal)) => return self.refuse(intent, refusal, Vec::new()).await,
         };
+        // After the policy, so that a stranger learns no more than before.
+        if let Some(stopped) = self.read_only() {
+            return self.refuse(permit.into_intent(), stopped.refusal(), Vec::new()).await;
+        }
         let determining: Vec<SmolStr> =
             permit.reasons().iter().map(|name| SmolStr::new(name.as_str())).collect();
         let admission = self.book.admit(ix, permit.intent(), self.capabilities(ix));

@@ -9,9 +9,11 @@ pub mod journal;
 mod book;
 mod counters;
 mod engine;
+mod read_only;
 mod settings;
 
 pub use book::Watcher;
 pub use counters::EngineCounters;
 pub use engine::{Backend, Engine, Parts};
+pub use read_only::{READ_ONLY_SPACE, ReadOnly};
 pub use settings::EngineSettings;

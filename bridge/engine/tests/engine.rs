@@ -150,8 +150,16 @@ async fn bench(
     let (tell, ended) = mpsc::unbounded_channel();
     let engine = Engine::start(parts, &tasks, stop.clone(), |_| vec![Arc::new(Ends(tell)) as _]);
     let bench = Bench { engine, machine, tasks, stop, ended };
+    engine_recalls(&bench, &recovered.kept);
     bench.until(|state| !state.stale).await;
     bench
+}
+
+/// As the composition does.
+fn engine_recalls(bench: &Bench, kept: &primrack_engine::journal::Kept) {
+    if let Some(kept) = kept.get(primrack_engine::READ_ONLY_SPACE) {
+        bench.engine.recall_read_only(kept);
+    }
 }
 
 impl Bench {
@@ -265,6 +273,47 @@ async fn a_stranger_is_refused_in_words_and_on_record() {
     let decisions =
         entries(folder.path()).into_iter().filter(|entry| entry.kind().token() == "decision").count();
     assert_eq!(decisions, 2);
+}
+
+#[tokio::test]
+async fn the_emergency_stop_refuses_everything_and_outlives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::simple(folder.path()).await;
+    let mut told = bench.engine.watch_read_only();
+    assert!(bench.engine.stop_acting("button gate/0", "smoke in the lab").await.unwrap());
+    assert!(!bench.engine.stop_acting("button gate/0", "pressed again").await.unwrap());
+    told.changed().await.unwrap();
+    assert_eq!(told.borrow().as_ref().map(|stop| stop.why.to_string()), Some("smoke in the lab".to_owned()));
+    let refused = |receipt: Receipt| match receipt.verdict {
+        Verdict::Refused(refusal) => refusal,
+        other => panic!("{other:?}"),
+    };
+    let no = refused(bench.engine.submit(intent(Action::Start, ADA, "1")).await);
+    assert_eq!(no.code, RefusalCode::ReadOnly);
+    assert!(no.words.contains("button gate/0 (smoke in the lab)"), "{}", no.words);
+    let ada = Actor::new(ActorKind::Avatar, ADA, "Ada");
+    let via = Via { edge: Edge::World, object: None, unit: Some(1) };
+    assert_eq!(bench.engine.choices(&ada, MACHINE, &via).unwrap_err().code, RefusalCode::ReadOnly);
+    assert_eq!(bench.machine.executed.load(Ordering::SeqCst), 0);
+    bench.close().await;
+
+    let bench = Bench::simple(folder.path()).await;
+    assert_eq!(
+        refused(bench.engine.submit(intent(Action::Start, ADA, "2")).await).code,
+        RefusalCode::ReadOnly
+    );
+    assert!(bench.engine.act_again("operator ada").await.unwrap());
+    assert!(!bench.engine.act_again("operator ada").await.unwrap());
+    assert!(bench.engine.submit(intent(Action::Start, ADA, "3")).await.is_accepted());
+    bench.close().await;
+
+    let bench = Bench::simple(folder.path()).await;
+    assert_eq!(bench.engine.read_only(), None, "what was ended comes back with no restart");
+    bench.close().await;
+    let notes = entries(folder.path())
+        .into_iter()
+        .filter(|entry| matches!(entry, Entry::Audit { class, .. } if class == "read-only"));
+    assert_eq!(notes.count(), 2);
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub enum RefusalCode {
     Journal,
     /// A menu answer that was not offered, came too late or from somebody else.
     NotOffered,
+    /// The emergency stop holds: nothing is acted on.
+    ReadOnly,
     /// The bridge is stopping.
     ShuttingDown,
 }
@@ -47,6 +49,7 @@ impl RefusalCode {
             Self::TooMany => "too-many",
             Self::Journal => "journal",
             Self::NotOffered => "not-offered",
+            Self::ReadOnly => "read-only",
             Self::ShuttingDown => "shutting-down",
         }
     }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures::StreamExt as _;
-use primrack_engine::Engine;
+use primrack_engine::{Engine, ReadOnly};
 use primrack_model::{
     Action, Actor, ActorKind, Edge, Intent, IntentId, ObjectId, Receipt, StateEvent, TargetId, TargetIx,
     TargetState, UnixMs, Via,
@@ -74,6 +74,27 @@ pub struct Change {
     pub state: TargetState,
 }
 
+/// Begins or ends the emergency stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Whether it is to hold.
+    pub on: bool,
+    /// Why, in a few words.
+    #[serde(default)]
+    pub why: String,
+    /// The operator's name, for the journal.
+    pub operator: String,
+}
+
+/// How the emergency stop stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// By whom and since when, while it holds.
+    pub read_only: Option<ReadOnly>,
+    /// Whether the request changed that.
+    pub changed: bool,
+}
+
 /// What the routes need.
 #[derive(Clone)]
 pub struct ControlState {
@@ -89,7 +110,8 @@ impl std::fmt::Debug for ControlState {
     }
 }
 
-/// `GET /watch`, `/states`, `/objects`, `/backends`, `/journal`, and `POST /touch`, all JSON.
+/// `GET /watch`, `/states`, `/objects`, `/backends`, `/journal`, `/read-only`, and `POST /touch`,
+/// `/read-only`, all JSON.
 pub fn control_routes(state: ControlState) -> Router {
     Router::new()
         .route("/watch", get(watch))
@@ -97,6 +119,7 @@ pub fn control_routes(state: ControlState) -> Router {
         .route("/objects", get(|State(s): State<ControlState>| async move { Json(s.edges.objects()) }))
         .route("/backends", get(backends))
         .route("/journal", get(journal))
+        .route("/read-only", get(stopped).post(stop))
         .route("/touch", post(touch))
         .with_state(state)
 }
@@ -171,6 +194,28 @@ async fn watch(State(state): State<ControlState>) -> Response {
     let lines = futures::stream::unfold(rx, |mut rx| async { rx.recv().await.map(|line| (line, rx)) });
     let body = Body::from_stream(lines.map(Ok::<_, Infallible>));
     ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+async fn stopped(State(state): State<ControlState>) -> Json<Stopped> {
+    Json(Stopped { read_only: state.engine.read_only(), changed: false })
+}
+
+async fn stop(State(state): State<ControlState>, Json(asked): Json<Stop>) -> Response {
+    let Stop { on, why, operator } = asked;
+    let cut =
+        |text: &str, most: usize| text.chars().filter(|c| !c.is_control()).take(most).collect::<String>();
+    let by = format!("operator {}", cut(&operator, 64));
+    let changed = if on {
+        state.engine.stop_acting(&by, &cut(&why, 120)).await
+    } else {
+        state.engine.act_again(&by).await
+    };
+    match changed {
+        Ok(changed) => Json(Stopped { read_only: state.engine.read_only(), changed }).into_response(),
+        Err(error) => {
+            (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": error.to_string() }))).into_response()
+        }
+    }
 }
 
 async fn touch(State(state): State<ControlState>, Json(asked): Json<Touch>) -> Response {

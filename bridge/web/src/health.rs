@@ -49,6 +49,7 @@ async fn healthz(State(health): State<Arc<Health>>) -> Response {
     let body = json!({
         "well": well,
         "journal": journal.failing.as_deref().unwrap_or("writes"),
+        "read_only": health.engine.read_only(),
         "backends": backends,
     });
     (if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body)).into_response()

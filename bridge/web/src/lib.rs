@@ -7,7 +7,7 @@ pub mod page;
 mod server;
 mod tls;
 
-pub use control::{Change, Choices, ControlState, Touch, Where, control_routes};
+pub use control::{Change, Choices, ControlState, Stop, Stopped, Touch, Where, control_routes};
 pub use health::{Edges, health_routes};
 pub use server::{Limits, serve_tcp, serve_unix};
 pub use tls::{TlsError, TlsFiles, acceptor};

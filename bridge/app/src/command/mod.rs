@@ -6,6 +6,7 @@ pub mod completions;
 pub mod demo;
 pub mod doctor;
 pub mod object;
+pub mod read_only;
 pub mod scripts;
 pub mod serve;
 pub mod touch;
@@ -47,6 +48,8 @@ pub enum Command {
     Object(object::Object),
     /// Asks a running bridge to do something to a target
     Touch(touch::TouchCommand),
+    /// The emergency stop: nothing is acted on until it is ended
+    ReadOnly(read_only::ReadOnlyCommand),
     /// Shows the state of every target, then every change
     Watch(watch::WatchCommand),
     /// Reads, checks and exports the journal
@@ -155,6 +158,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Doctor(doctor) => doctor.run(),
         Command::Object(object) => object.run(),
         Command::Touch(touch) => touch.run(),
+        Command::ReadOnly(stop) => stop.run(),
         Command::Watch(watch) => watch.run(),
         Command::Audit(audit) => audit.run(),
         Command::Why(why) => why.run(),
