@@ -537,7 +537,8 @@ static const struct {
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof COMMANDS[0] };
 
 static void do_help(void) {
-    for (unsigned i = 0; i < COMMAND_COUNT; i++) event("help %s %s: %s", COMMANDS[i].name, COMMANDS[i].arguments, COMMANDS[i].meaning);
+    for (unsigned i = 0; i < COMMAND_COUNT; i++)
+        answer_more("help %s %s: %s", COMMANDS[i].name, COMMANDS[i].arguments, COMMANDS[i].meaning);
     answer_ok("help");
 }
 
@@ -571,7 +572,6 @@ void command_run_file(const char *path) {
         if (!*start) continue;
         command_run(start);
         if (command_failed) {
-            control_close();
             fatal("%s, line %u: that command failed, see above", path, number);
         }
     }

@@ -72,11 +72,11 @@ int main(int argc, char **argv) {
             else if (!strcmp(optarg, "mega"))
                 board.kind = MEGA;
             else
-                fatal("--board is uno, nano or mega, not '%s'", optarg);
+                wrong_usage("--board is uno, nano or mega, not '%s'", optarg);
             break;
         case EEPROM: board.eeprom = optarg; break;
         case WIRING:
-            if (wiring_count == 8) fatal("--wiring can be given eight times");
+            if (wiring_count == 8) wrong_usage("--wiring can be given eight times");
             wirings[wiring_count++] = optarg;
             break;
         case CONTROL: control = optarg; break;
@@ -84,25 +84,22 @@ int main(int argc, char **argv) {
         case SPEED:
             board.speed = strtod(optarg, &end);
             if (*end || end == optarg || !(board.speed >= 0 && board.speed <= 100))
-                fatal("--speed is a number from 0 to 100, not '%s'", optarg);
+                wrong_usage("--speed is a number from 0 to 100, not '%s'", optarg);
             break;
         case SEED:
             seed = strtoull(optarg, &end, 0);
-            if (*end || end == optarg) fatal("--seed is a whole number, not '%s'", optarg);
+            if (*end || end == optarg) wrong_usage("--seed is a whole number, not '%s'", optarg);
             break;
         case RESET_ON_OPEN: reset_on_open = true; break;
         case BOOTLOADER:
             board.bootloader_ms = strtoul(optarg, &end, 10);
             if (*end || end == optarg || board.bootloader_ms > 60000)
-                fatal("--bootloader is a number of milliseconds up to 60000, not '%s'", optarg);
+                wrong_usage("--bootloader is a number of milliseconds up to 60000, not '%s'", optarg);
             break;
         case HELP: usage(); return 0;
-        default: fputs("error: see --help\n", stderr); return 2;
+        default: wrong_usage("see --help"); // getopt has said what
         }
-    if (argc - optind != 2) {
-        fputs("error: FIRMWARE.elf and LINK are needed, see --help\n", stderr);
-        return 2;
-    }
+    if (argc - optind != 2) wrong_usage("FIRMWARE.elf and LINK are needed, see --help");
     board.firmware = argv[optind];
 
     struct sigaction action = {.sa_handler = on_signal};

@@ -27,7 +27,7 @@ struct play {
 };
 
 struct pin {
-    char name[8];
+    char name[12];
     char port;
     uint8_t bit;
     avr_irq_t *irq;

@@ -45,15 +45,32 @@ void answer_error(const char *format, ...) {
     command_failed = true;
 }
 
-void fatal(const char *format, ...) {
-    char text[1024];
+void answer_more(const char *format, ...) {
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args); // first, while %m is still what the caller means
+    stamp_and_send(answers_to, "", "", format, args);
     va_end(args);
+}
+
+_Noreturn static void end(int status, const char *format, va_list args) {
+    char text[1024];
+    vsnprintf(text, sizeof text, format, args); // first, while %m is still what the caller means
     fprintf(stderr, "error: %s\n", text);
     line_close();
-    exit(1);
+    control_close();
+    exit(status);
+}
+
+void fatal(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    end(1, format, args);
+}
+
+void wrong_usage(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    end(2, format, args);
 }
 
 void report_answers_to(int output, const char *tag) {
