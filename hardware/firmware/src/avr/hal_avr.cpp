@@ -4,6 +4,7 @@
 
 #include <Arduino.h>
 #include <avr/interrupt.h>
+#include <avr/sleep.h>
 #include <avr/wdt.h>
 
 #include "../edge_uart.h"
@@ -42,7 +43,12 @@ Cause machine::reset_cause() {
   return memory_kept ? Cause::unk : Cause::por;
 }
 
-void machine::alive() { wdt_reset(); }
+void machine::alive() {
+  wdt_reset();
+  // Rests until the next interrupt: a byte, an edge on a reader's pin, or at the latest the clock's next millisecond.
+  set_sleep_mode(SLEEP_MODE_IDLE);
+  sleep_mode();
+}
 
 uint16_t hal::least_free_ram() {
   const uint8_t* p = &__heap_start;

@@ -7,7 +7,7 @@ namespace machine {
 
 // The line, SPI, I2C, timers, watchdog (0.5 s). Call it first.
 void begin();
-// The watchdog bites 0.5 s after the last of these.
+// At the end of each pass: the watchdog bites 0.5 s after the last of these, and the chip rests until the next interrupt.
 void alive();
 // Why the last reset was. `unk` if a bootloader has cleared it and the memory was not lost.
 Cause reset_cause();
