@@ -60,6 +60,11 @@ static bool level(unsigned i, int *value) {
     return true;
 }
 
+static bool too_full(bool full) {
+    if (full) answer_error("there is enough to play on that pin already; wait until it is through");
+    return full;
+}
+
 static bool index_of(unsigned i, const char *what, unsigned count, unsigned *value) {
     unsigned long v;
     if (count == 0) return answer_error("no %s is wired; say 'wire %s ...' first", what, what), false;
@@ -114,6 +119,7 @@ static void do_pulse(void) {
     if (!p || !level(2, &v) || !number(3, "the length in us", 0.1, 1e7, &us)) return;
     if (words > 4 && (!whole(4, "the count", 1, 1000, &count) || !number(5, "the period in us", us + 0.1, 1e7, &period)))
         return;
+    if (too_full(pin_is_full(p))) return;
     answer_ok("pulse %s %d %g x %lu", pin_name(p), v, us, count);
     inject_pulse(p, v, us, count, period);
 }
@@ -127,6 +133,7 @@ static void do_button(void) {
     if (words > 3 && (!number(3, "the bounce in us", 0, 100000, &bounce) ||
                       (words > 4 && !whole(4, "the number of bounces", 0, 50, &edges))))
         return;
+    if (too_full(pin_is_full(p))) return;
     answer_ok("button %s %s", pin_name(p), word[2]);
     inject_button(p, is(2, "press"), bounce, bounce > 0 ? edges : 0);
 }
@@ -298,6 +305,7 @@ static void do_rdm(void) {
         else
             return answer_error("after the tag: id12, bad; not '%s'", word[i]);
     }
+    if (too_full(rdm_is_full(reader))) return;
     answer_ok("rdm %u %s", reader, word[2]);
     rdm_send(reader, tag, id12, bad);
 }
@@ -309,6 +317,7 @@ static void do_serial(void) {
     if (!p || !whole(2, "the speed in baud", 300, 115200, &baud)) return;
     int n = words > 3 ? parse_hex(word[3], bytes, sizeof bytes) : -1;
     if (n <= 0) return answer_error("1 to 256 bytes in hex are missing");
+    if (too_full(pin_is_full(p))) return;
     answer_ok("serial %s %lu %d", pin_name(p), baud, n);
     char what[32];
     snprintf(what, sizeof what, "serial %s", pin_name(p));
@@ -342,6 +351,7 @@ static void do_wiegand(void) {
     if (room < 64 && value >> room) return answer_error("%s does not fit %u bits", word[3], room);
     if (!raw) value = wiegand_with_parity((uint32_t)value, bits);
     if (bad) value ^= 1;
+    if (too_full(wiegand_is_full(reader))) return;
     answer_ok("wiegand %u %lu %llX", reader, bits, (unsigned long long)value);
     wiegand_send(reader, value, bits, pulse, period);
 }

@@ -93,33 +93,32 @@ static void take_line(int index, char *line) {
     report_answers_to(-1, "");
 }
 
-// False: end of file.
+// What is there, but no more than a buffer: the board goes on between. False: end of file.
 static bool read_lines(int index) {
     struct output *o = &outputs[index];
     char bytes[4096];
     struct pollfd p = {.fd = o->in, .events = POLLIN};
-    while (poll(&p, 1, 0) > 0) {
-        ssize_t n = read(o->in, bytes, sizeof bytes);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR)) return true;
-        if (n <= 0) return false;
-        for (ssize_t i = 0; i < n; i++) {
-            if (bytes[i] != '\n') {
-                if (o->line_used < sizeof o->line - 1)
-                    o->line[o->line_used++] = bytes[i];
-                else
-                    o->line_too_long = true;
-                continue;
-            }
-            o->line[o->line_used] = 0;
-            report_answers_to(index, "");
-            if (o->line_too_long)
-                answer_error("a command line has at most %zu characters", sizeof o->line - 1);
+    if (poll(&p, 1, 0) <= 0) return true;
+    ssize_t n = read(o->in, bytes, sizeof bytes);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+    if (n <= 0) return false;
+    for (ssize_t i = 0; i < n; i++) {
+        if (bytes[i] != '\n') {
+            if (o->line_used < sizeof o->line - 1)
+                o->line[o->line_used++] = bytes[i];
             else
-                take_line(index, o->line);
-            report_answers_to(-1, "");
-            o->line_used = 0;
-            o->line_too_long = false;
+                o->line_too_long = true;
+            continue;
         }
+        o->line[o->line_used] = 0;
+        report_answers_to(index, "");
+        if (o->line_too_long)
+            answer_error("a command line has at most %zu characters", sizeof o->line - 1);
+        else
+            take_line(index, o->line);
+        report_answers_to(-1, "");
+        o->line_used = 0;
+        o->line_too_long = false;
     }
     return true;
 }

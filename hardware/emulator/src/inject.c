@@ -42,7 +42,7 @@ void inject_button(struct pin *p, bool pressed, double bounce_us, unsigned extra
     pin_play(p, edges, 2 * extra + 1, NULL, NULL);
 }
 
-bool inject_serial(struct pin *p, unsigned baud, const uint8_t *bytes, unsigned count, const char *what) {
+void inject_serial(struct pin *p, unsigned baud, const uint8_t *bytes, unsigned count, const char *what) {
     struct edge edges[count * 10 + 1];
     double bit = (double)avr->frequency / baud;
     unsigned n = 0;
@@ -54,7 +54,6 @@ bool inject_serial(struct pin *p, unsigned baud, const uint8_t *bytes, unsigned 
         }
     edges[n] = (struct edge){(uint64_t)(n * bit + 0.5), 1}; // the last stop bit has its full length
     pin_play(p, edges, n + 1, say_sent, copy(what));
-    return true;
 }
 
 // ---------------------------------------------------------------- RDM6300, ID-12LA
@@ -63,6 +62,7 @@ static struct pin *rdm[INJECT_MAX];
 static unsigned rdms;
 
 unsigned rdm_count(void) { return rdms; }
+bool rdm_is_full(unsigned reader) { return pin_is_full(rdm[reader]); }
 
 int rdm_attach(struct pin *p) {
     if (rdms == INJECT_MAX) return -1;
@@ -91,6 +91,7 @@ static struct {
 static unsigned wiegands;
 
 unsigned wiegand_count(void) { return wiegands; }
+bool wiegand_is_full(unsigned reader) { return pin_is_full(wiegand[reader].d0) || pin_is_full(wiegand[reader].d1); }
 
 int wiegand_attach(struct pin *d0, struct pin *d1) {
     if (wiegands == INJECT_MAX) return -1;

@@ -12,6 +12,8 @@
 #include "board.h"
 #include "report.h"
 
+#define PLAYS_MAX 32 // per pin, waiting for their turn
+
 struct listener {
     pin_listener fn;
     void *arg;
@@ -182,6 +184,12 @@ uint64_t pin_free_at(const struct pin *p) {
     for (const struct play *q = p->plays; q; q = q->next)
         if (q->edges[q->count - 1].cycle > free_at) free_at = q->edges[q->count - 1].cycle;
     return free_at;
+}
+
+bool pin_is_full(const struct pin *p) {
+    unsigned n = 0;
+    for (const struct play *q = p->plays; q; q = q->next) n++;
+    return n >= PLAYS_MAX;
 }
 
 void pin_play(struct pin *p, const struct edge *edges, unsigned count, void (*after)(void *), void *arg) {

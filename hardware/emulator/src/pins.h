@@ -34,6 +34,9 @@ void pin_play(struct pin *p, const struct edge *edges, unsigned count, void (*af
 // Cycle at which a play asked for now begins: later than now if the pin is still playing.
 uint64_t pin_free_at(const struct pin *p);
 
+// Has so much to play that no more is taken.
+bool pin_is_full(const struct pin *p);
+
 struct pin_measure {
     uint64_t high, low; // cycles that the last complete high and low lasted; 0: not seen yet
     uint64_t since;     // cycle of the last edge
