@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "line.h"
-#include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <poll.h>
@@ -204,16 +203,8 @@ bool line_plug(void) {
     fcntl(master, F_SETFL, O_NONBLOCK);
     fcntl(master, F_SETFD, FD_CLOEXEC);
     opened = false;
-    char new_link[4096];
-    snprintf(new_link, sizeof new_link, "%s.%d.new", link_path, (int)getpid());
-    unlink(new_link);
-    if (symlink(pty_name, new_link)) fatal("cannot make the link %s: %m", link_path);
-    if (rename(new_link, link_path)) {
-        int why = errno;
-        unlink(new_link);
-        errno = why;
-        fatal("cannot make the link %s: %m", link_path);
-    }
+    unlink(link_path); // a link that an emulator left behind when it was killed
+    if (symlink(pty_name, link_path)) fatal("cannot make the link %s: %m", link_path);
     event("plugged %s", pty_name);
     return true;
 }
