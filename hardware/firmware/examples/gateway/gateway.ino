@@ -8,5 +8,5 @@ void setup() {
 
 void loop() {
   primrack::gateway::poll();
-  primrack::machine::alive();
+  primrack::machine::rest();
 }

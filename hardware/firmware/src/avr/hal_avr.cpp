@@ -43,13 +43,6 @@ Cause machine::reset_cause() {
   return memory_kept ? Cause::unk : Cause::por;
 }
 
-void machine::alive() {
-  wdt_reset();
-  // Rests until the next interrupt: a byte, an edge on a reader's pin, or at the latest the clock's next millisecond.
-  set_sleep_mode(SLEEP_MODE_IDLE);
-  sleep_mode();
-}
-
 uint16_t hal::least_free_ram() {
   const uint8_t* p = &__heap_start;
   while (p < reinterpret_cast<uint8_t*>(SP) && *p == 0xA5) ++p;
@@ -123,6 +116,19 @@ void machine::begin() {
   TWBR = 72;                    // 100 kHz
   TWSR = 0;
   wdt_enable(WDTO_500MS);
+}
+
+void machine::rest() {
+  wdt_reset();
+  set_sleep_mode(SLEEP_MODE_IDLE);
+  cli();
+  if (rx_in == rx_out) {
+    sleep_enable();
+    sei();  // the instruction after it is done before any interrupt: none slips in between
+    sleep_cpu();
+    sleep_disable();
+  }
+  sei();
 }
 
 // ---------------------------------------------------------------- time, pins, buses
