@@ -18,15 +18,16 @@ use super::serve::interrupted;
 use crate::compose::{Bridge, CONTROL_SOCKET, Mistakes, check, keys_path, start_with};
 use crate::config::{Loaded, read};
 use crate::control::Control;
+use crate::demo::panel::Panel;
 use crate::demo::scene::RegionScene;
-use crate::demo::{House, RACK, all_seen, room, stop_everything};
+use crate::demo::{BOARD, House, RACK, all_seen, room, stop_everything};
 use crate::out::{complain, line};
 use crate::rack::{Avatar, News, Rack, RackKey, RackSettings};
 
-/// Runs a bridge with a few real servers and a rack to touch in the browser, without any configuration.
+/// Runs a bridge with a few real servers, a rack, a door and more to touch in the browser, without any configuration.
 ///
-/// The region is simulated and runs the rack's own script; the servers are real processes of this
-/// machine. They are stopped at the end.
+/// The region is simulated and runs the objects' own scripts, the board is played in software; the servers
+/// are real processes of this machine. They are stopped at the end.
 #[derive(Debug, Args)]
 pub struct DemoCommand {
     /// The demonstration's folder; primrack-demo in the user's cache folder if absent
@@ -83,6 +84,9 @@ impl DemoCommand {
             let region = room::open(bridge.engine.inventory(), &ring, bridge.address, &people()).await?;
             let stop = CancellationToken::new();
             scene.show(region.clone(), stop.clone()).await?;
+            if let Some(board) = bridge.boards.soft(BOARD) {
+                scene.put(Panel::new(board, bridge.engine.inventory()), stop.clone());
+            }
             introduce(&house, &bridge, terminal, json)?;
             let ended = tokio::select! {
                 ended = happenings(&bridge, json) => ended,
@@ -228,8 +232,9 @@ fn introduce(house: &House, bridge: &Bridge, terminal: bool, json: bool) -> anyh
             "Open http://{address}/ and touch a unit. For the audience: http://{address}/audience"
         ))?;
         line(
-            "The servers are real processes of this machine; the region is simulated and runs the rack's own script.",
+            "The servers are real processes of this machine. The region is simulated and runs the objects' own scripts;",
         )?;
+        line("the board with reader, bell and tower of lamps is played in software (simulated).")?;
     }
     line(&format!("In another terminal: export PRIMRACK_CONFIG={}", config.display()))?;
     line("then: primrack watch · primrack touch web-1 start --wait · primrack audit show · primrack doctor")?;

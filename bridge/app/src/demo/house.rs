@@ -1,6 +1,8 @@
 //! The demonstration's folder: configuration, policy, keys, written once and then the user's own.
 
-use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
@@ -20,8 +22,16 @@ const DATABASE: &str = include_str!("database.cedar");
 
 /// The object that the demonstration plays in the terminal.
 pub(crate) const RACK: &str = "rack-1";
+/// Its board, as the seed names it.
+pub(crate) const BOARD: &str = "gate";
 /// What stands in its room.
 const OBJECTS: [&str; 6] = [RACK, "door-1", "switch-1", "lamp-1", "alarm-1", "letter-box-1"];
+
+/// The badge that each visitor carries: its number is that of nobody's real one.
+pub(crate) const BADGES: [(&str, &str); 3] =
+    [("Ada", "04ADA1B2C3D4E5"), ("Bob", "04B0B1B2C3D4E5"), (STRANGER, "04E7E1B2C3D4E5")];
+/// Whose badge nobody knows.
+const STRANGER: &str = "Eve";
 
 /// The folder of a demonstration.
 #[derive(Debug, Clone)]
@@ -92,6 +102,15 @@ impl House {
                 enrol(&keys, &ObjectId::new(object)?)?;
             }
         }
+        let badges = self.folder.join("badges");
+        if !badges.exists() {
+            let mut file =
+                File::options().write(true).create_new(true).mode(0o600).open(&badges).with_context(words)?;
+            let known = BADGES.iter().filter(|(name, _)| *name != STRANGER);
+            for (name, uid) in known {
+                writeln!(file, "{uid} {}", name.to_lowercase()).with_context(words)?;
+            }
+        }
         if !self.exists() {
             let program =
                 program.to_str().ok_or_else(|| anyhow!("the folder's name is no text: try --dir"))?;
@@ -141,7 +160,7 @@ mod tests {
         house.furnish().unwrap();
         let loaded = crate::config::read(&house.config(), std::iter::empty()).unwrap();
         let checked = crate::compose::check(loaded).unwrap_or_else(|wrong| panic!("{wrong:?}"));
-        assert!(checked.inventory.targets().len() >= 6);
+        assert!(checked.inventory.targets().len() >= 10);
         assert!(OBJECTS.iter().all(|object| checked.keys.knows(object)));
         house.clear().unwrap();
         assert!(!house.exists());

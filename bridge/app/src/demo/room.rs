@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 use primrack_lsl::Profile;
-use primrack_model::Inventory;
-use primrack_region::{AvatarPlan, RackPlan, Region, RegionSettings, Room};
+use primrack_model::{Inventory, ObjectEntry};
+use primrack_region::{AvatarPlan, Region, RegionSettings, Room};
 use primrack_world::Keyring;
 use uuid::Uuid;
 
@@ -14,8 +14,6 @@ use crate::rack::Avatar;
 pub(crate) const PROFILE: Profile = Profile::SecondLife;
 /// What an object is when its name does not say.
 const RACK: &str = "rack";
-/// The width that a rack needs, metres.
-const RACK_WIDTH: f64 = 1.4;
 
 /// What kind of thing an object is, by its name: `door-1` is a door.
 fn kind(id: &str) -> &'static str {
@@ -24,8 +22,19 @@ fn kind(id: &str) -> &'static str {
     scripts::OBJECTS.into_iter().find(|kind| named(kind)).unwrap_or(RACK)
 }
 
-fn width(kind: &str) -> f64 {
-    things::width(kind).unwrap_or(RACK_WIDTH)
+/// What stands where: its kind, its object, the middle of its foot.
+pub(crate) fn feet(inventory: &Inventory) -> Vec<(&'static str, &ObjectEntry, [f64; 3])> {
+    let mut objects: Vec<_> =
+        inventory.objects().iter().map(|object| (kind(object.id.as_str()), object)).collect();
+    objects.sort_by_key(|(kind, _)| scripts::OBJECTS.iter().position(|known| known == kind));
+    // Side by side, the middle of the row in the middle of the region.
+    let mut left = 128.0 - objects.iter().map(|(kind, _)| things::width(kind)).sum::<f64>() / 2.0;
+    let place = |(kind, object)| {
+        let foot = [left + things::width(kind) / 2.0, 128.0, 20.0];
+        left += things::width(kind);
+        (kind, object, foot)
+    };
+    objects.into_iter().map(place).collect()
 }
 
 /// Starts the region with a thing per object; their notecards hold their keys and
@@ -48,12 +57,7 @@ pub(crate) async fn open(
         let position = [124.0 + 2.0 * f64::from(at), 122.0, 21.0];
         room.avatar.push(AvatarPlan { name: who.name.to_string(), key: Some(key), position });
     }
-    let mut objects: Vec<_> =
-        inventory.objects().iter().map(|object| (kind(object.id.as_str()), object)).collect();
-    objects.sort_by_key(|(kind, _)| scripts::OBJECTS.iter().position(|known| known == kind));
-    // Side by side, the middle of the row in the middle of the region.
-    let mut left = 128.0 - objects.iter().map(|(kind, _)| width(kind)).sum::<f64>() / 2.0;
-    for (kind, object) in objects {
+    for (kind, object, foot) in feet(inventory) {
         let id = object.id.as_str();
         let key = keys.of(id).last().with_context(|| format!("{id} has no key: begin anew with --reset"))?;
         let mut notecard = format!(
@@ -61,8 +65,6 @@ pub(crate) async fn open(
             key.id.as_str(),
             key.secret.reveal()
         );
-        let foot = [left + width(kind) / 2.0, 128.0, 20.0];
-        left += width(kind);
         if kind == "door" {
             // Not at a right angle: what stands on the leaf is to be read from the front, too.
             notecard.push_str("amount = 66\n");
@@ -72,16 +74,8 @@ pub(crate) async fn open(
             continue;
         }
         notecard.push_str("unnamed = ignore\n");
-        room.rack.push(RackPlan {
-            id: id.to_owned(),
-            position: foot,
-            turned: -90.0,
-            units: object.units.last().map_or(0, |(unit, _)| *unit).max(1),
-            script: RACK.to_owned(),
-            notecards: [("rack.conf".to_owned(), notecard)].into(),
-            owner: None,
-            key: None,
-        });
+        let units = object.units.last().map_or(0, |(unit, _)| *unit).max(1);
+        room.object.push(things::rack(id, units, foot, notecard));
     }
     let settings =
         RegionSettings { profile: PROFILE, name: "Primrack".to_owned(), ..RegionSettings::default() };

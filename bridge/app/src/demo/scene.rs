@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use super::panel::Panel;
 use parking_lot::Mutex;
 use primrack_engine::Engine;
 use primrack_region::view::{ShapeKind, Voice, Way};
@@ -50,6 +51,7 @@ pub(crate) struct RegionScene {
     copy: Mutex<Copy>,
     events: broadcast::Sender<Arc<SceneEvent>>,
     deeds: OnceLock<mpsc::Sender<Deed>>,
+    panel: OnceLock<Panel>,
 }
 
 impl RegionScene {
@@ -62,6 +64,7 @@ impl RegionScene {
             copy: Mutex::default(),
             events: broadcast::channel(1024).0,
             deeds: OnceLock::new(),
+            panel: OnceLock::new(),
         });
         // What units show goes to the same viewers.
         let (mut states, told, stop) = (scene.units.subscribe(), scene.events.clone(), stop.clone());
@@ -143,6 +146,28 @@ impl RegionScene {
             }
         });
         Ok(())
+    }
+
+    /// Shows a board beside the region from now on, until `stop`.
+    pub(crate) fn put(self: &Arc<Self>, panel: Panel, stop: CancellationToken) {
+        let mut changes = panel.changes();
+        if self.panel.set(panel).is_err() {
+            tracing::error!("this scene shows a board already");
+            return;
+        }
+        self.tell(SceneEvent::Renewed);
+        let scene = Arc::clone(self);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_err() { return },
+                    () = stop.cancelled() => return,
+                }
+                if let Some(panel) = scene.panel.get() {
+                    scene.tell(SceneEvent::Prims { prims: panel.prims() });
+                }
+            }
+        });
     }
 
     fn tell(&self, event: SceneEvent) {
@@ -301,12 +326,17 @@ impl Scene for RegionScene {
                 simulated: true,
                 size: [256.0, 256.0],
                 note: format!(
-                    "A simulated region that runs the rack's own scripts as {} would.",
+                    "A simulated region that runs the objects' own scripts as {} would, and a board played in software.",
                     copy.profile
                 ),
             },
             avatars: self.avatars.clone(),
-            prims: copy.prims.values().map(|prim| copy.view(prim)).collect(),
+            prims: copy
+                .prims
+                .values()
+                .map(|prim| copy.view(prim))
+                .chain(self.panel.get().into_iter().flat_map(Panel::prims))
+                .collect(),
             units,
             touchable: self.deeds.get().is_some(),
         }
@@ -317,6 +347,17 @@ impl Scene for RegionScene {
     fn act(&self, deed: Deed) -> Result<(), String> {
         if !self.avatars.iter().any(|avatar| avatar.id == deed.avatar()) {
             return Err("nobody of that id is here".to_owned());
+        }
+        if let Deed::Touch { prim, avatar } = &deed
+            && let Some(panel) = self.panel.get()
+            && let Some(text) = panel.touch(*prim, avatar)
+        {
+            self.tell(SceneEvent::Say {
+                to: Some(avatar.clone()),
+                from: "Board (simulated)".to_owned(),
+                text,
+            });
+            return Ok(());
         }
         let deeds = self.deeds.get().ok_or("the region is starting")?;
         deeds.try_send(deed).map_err(|_| "too much at once: try again".to_owned())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use primrack_engine::Engine;
-use primrack_model::{Action, Actor, ActorKind, Edge, Intent, IntentId, TargetIx, UnixMs, Via};
+use primrack_model::{Action, Actor, ActorKind, Edge, Intent, IntentId, TargetIx, TargetKind, UnixMs, Via};
 use tokio::sync::broadcast::error::RecvError;
 
 /// How long a server may take to end by itself.
@@ -30,8 +30,11 @@ pub async fn all_seen(engine: &Arc<Engine>) {
 pub async fn stop_everything(engine: &Arc<Engine>) {
     for action in [Action::SoftOff, Action::HardOff] {
         let mut changes = engine.subscribe();
-        let running: Vec<TargetIx> =
-            every(engine).filter(|target| engine.state(*target).power.is_running()).collect();
+        let is_machine = |target: &TargetIx| engine.inventory().target(*target).kind == TargetKind::Machine;
+        let running: Vec<TargetIx> = every(engine)
+            .filter(is_machine)
+            .filter(|target| engine.state(*target).power.is_running())
+            .collect();
         for target in &running {
             let receipt = engine.submit(wish(engine, *target, action)).await;
             tracing::debug!(words = receipt.words, "at the end");

@@ -1,5 +1,5 @@
-//! What stands in the demonstration's room besides racks: door, switch, lamp, alarm and letter-box, each a few prims
-//! with the names that the shipped scripts know their parts by. Lengths are metres; everything faces along -y.
+//! What stands in the demonstration's room: rack, door, switch, lamp, alarm and letter-box, each a few prims with the
+//! names that the shipped scripts know their parts by. Lengths are metres; everything faces along -y.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ type Part = (&'static str, i32, [f64; 3], [f64; 3], [f64; 3]);
 fn parts(kind: &str) -> Option<(f64, &'static [Part])> {
     Some(match kind {
         "door" => (
-            1.4,
+            1.55,
             &[
                 ("frame", BOX, [0.0, 0.0, 2.13], [1.2, 0.16, 0.1], STEEL),
                 ("frame", BOX, [-0.55, 0.0, 1.04], [0.1, 0.16, 2.08], STEEL),
@@ -40,7 +40,7 @@ fn parts(kind: &str) -> Option<(f64, &'static [Part])> {
             ],
         ),
         "lamp" => (
-            0.8,
+            0.65,
             &[
                 ("pole", CYLINDER, [0.0, 0.0, 0.8], [0.06, 0.06, 1.6], STEEL),
                 ("foot", CYLINDER, [0.0, 0.0, 0.02], [0.4, 0.4, 0.04], STEEL),
@@ -49,7 +49,7 @@ fn parts(kind: &str) -> Option<(f64, &'static [Part])> {
             ],
         ),
         "alarm" => (
-            0.8,
+            0.7,
             &[
                 ("pole", BOX, [0.0, 0.0, 0.75], [0.14, 0.14, 1.5], STEEL),
                 ("foot", BOX, [0.0, 0.0, 0.02], [0.4, 0.4, 0.04], STEEL),
@@ -59,7 +59,7 @@ fn parts(kind: &str) -> Option<(f64, &'static [Part])> {
             ],
         ),
         "letter-box" => (
-            0.9,
+            0.8,
             &[
                 ("box", BOX, [0.0, 0.0, 1.05], [0.5, 0.4, 0.4], [0.2, 0.26, 0.36]),
                 ("slot", BOX, [0.0, -0.205, 1.16], [0.36, 0.01, 0.03], [0.03, 0.03, 0.03]),
@@ -72,38 +72,66 @@ fn parts(kind: &str) -> Option<(f64, &'static [Part])> {
     })
 }
 
-/// The width that a kind of thing needs; `None` for a kind that is no thing.
-pub(crate) fn width(kind: &str) -> Option<f64> {
-    parts(kind).map(|(width, _)| width)
+/// The width that a rack needs.
+const RACK_WIDTH: f64 = 1.3;
+/// How high a rack's units are together at most, and one of them.
+const RACK_HEIGHT: f64 = 1.75;
+const UNIT_HEIGHT: f64 = 0.22;
+
+/// The width that a kind of thing needs.
+pub(crate) fn width(kind: &str) -> f64 {
+    parts(kind).map_or(RACK_WIDTH, |(width, _)| width)
 }
 
-/// A thing called `id` with its foot at `foot`; `None` for a kind that is no thing. Its script and notecard are in its
-/// root, which bears its name.
+/// A rack called `id`: a frame, and its units in front of it from the top.
+pub(crate) fn rack(id: &str, units: u8, foot: [f64; 3], notecard: String) -> ObjectPlan {
+    let pitch = (RACK_HEIGHT / f64::from(units.max(1))).min(UNIT_HEIGHT);
+    let height = pitch * f64::from(units) + 0.14;
+    let root = prim("rack", id, [foot[0], foot[1], foot[2] + height / 2.0], [1.1, 0.5, height], notecard);
+    let units = (1..=units).map(|n| {
+        let up = (f64::from(units) + 1.0 - 2.0 * f64::from(n)) / 2.0 * pitch;
+        part(format!("unit {n}"), BOX, [0.0, -0.05, up], [1.0, 0.5, pitch * 0.84], UNKNOWN)
+    });
+    ObjectPlan { prim: std::iter::once(root).chain(units).collect(), owner: None, key: None }
+}
+
+/// A thing called `id` with its foot at `foot`; `None` for a kind that is no thing of parts. Its script and notecard are
+/// in its root, which bears its name.
 pub(crate) fn build(kind: &str, id: &str, foot: [f64; 3], notecard: String) -> Option<ObjectPlan> {
     let (_, parts) = parts(kind)?;
-    let (_, _, [root_x, root_y, root_z], _, _) = *parts.first()?;
-    let prim = parts.iter().enumerate().map(|(n, (name, shape, [x, y, z], size, colour))| {
-        let root = n == 0;
-        let place = |at: f64, root_at: f64, foot: f64| if root { foot + at } else { at - root_at };
-        PrimPlan {
-            name: if root { id.to_owned() } else { (*name).to_owned() },
-            description: String::new(),
-            position: [place(*x, root_x, foot[0]), place(*y, root_y, foot[1]), place(*z, root_z, foot[2])],
-            turned: 0.0,
-            size: *size,
-            shape: *shape,
-            colour: *colour,
-            text: String::new(),
-            scripts: if root { vec![ScriptPlan { script: kind.to_owned(), name: None }] } else { Vec::new() },
-            notecards: if root {
-                BTreeMap::from([(format!("{kind}.conf"), notecard.clone())])
-            } else {
-                BTreeMap::new()
-            },
-            contains: Vec::new(),
-        }
+    let ((_, shape, at, size, colour), rest) = parts.split_first()?;
+    let position = [foot[0] + at[0], foot[1] + at[1], foot[2] + at[2]];
+    let mut root = prim(kind, id, position, *size, notecard);
+    (root.shape, root.colour) = (*shape, *colour);
+    let rest = rest.iter().map(|(name, shape, [x, y, z], size, colour)| {
+        part((*name).to_owned(), *shape, [x - at[0], y - at[1], z - at[2]], *size, *colour)
     });
-    Some(ObjectPlan { prim: prim.collect(), owner: None, key: None })
+    Some(ObjectPlan { prim: std::iter::once(root).chain(rest).collect(), owner: None, key: None })
+}
+
+/// A root, with script and notecard.
+fn prim(kind: &str, id: &str, position: [f64; 3], size: [f64; 3], notecard: String) -> PrimPlan {
+    PrimPlan {
+        scripts: vec![ScriptPlan { script: kind.to_owned(), name: None }],
+        notecards: BTreeMap::from([(format!("{kind}.conf"), notecard)]),
+        ..part(id.to_owned(), BOX, position, size, STEEL)
+    }
+}
+
+fn part(name: String, shape: i32, position: [f64; 3], size: [f64; 3], colour: [f64; 3]) -> PrimPlan {
+    PrimPlan {
+        name,
+        description: String::new(),
+        position,
+        turned: 0.0,
+        size,
+        shape,
+        colour,
+        text: String::new(),
+        scripts: Vec::new(),
+        notecards: BTreeMap::new(),
+        contains: Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -126,5 +154,12 @@ mod tests {
             assert_eq!(thing.prim.iter().filter(|prim| prim.name.starts_with("unit 1 ")).count(), 1);
         }
         assert!(build("rack", "x", [0.0; 3], String::new()).is_none());
+        for units in [1, 7, 40, 255] {
+            let rack = rack("x", units, [10.0, 20.0, 30.0], String::new());
+            assert_eq!(rack.prim.len(), usize::from(units) + 1);
+            let (root, last) = (&rack.prim[0], &rack.prim[usize::from(units)]);
+            assert!((root.position[2] - root.size[2] / 2.0 - 30.0).abs() < 1e-9 && root.size[2] < 1.95);
+            assert!(last.position[2] - last.size[2] / 2.0 > -root.size[2] / 2.0);
+        }
     }
 }

@@ -129,7 +129,7 @@ export function skin(atlas: Atlas, uniforms: SkinUniforms, clear: boolean): Mesh
             skinLight += vTint.rgb * (0.25 + 0.6 * vTint.a) * (mod(floor(vFx.w + 0.5), 2.0) > 0.5 ? 0.4 : 1.0) + uAccent * vTag.y * 0.35;
             diffuseColor.rgb *= 0.4;
           }
-          else { diffuseColor.rgb = front(mix(vec3(0.03, 0.036, 0.045), own, 0.12)); }
+          else { diffuseColor.rgb = front(mix(vec3(0.03, 0.036, 0.045), own, vSize.z > vSize.x ? 0.3 : 0.12)); }
         } else {
           skinLight += own * max(vFx.x * 0.55, vFx.y * 0.6);
           diffuseColor.rgb *= 1.0 - 0.7 * vFx.y;

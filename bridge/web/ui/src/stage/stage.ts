@@ -61,6 +61,7 @@ export class Stage {
   #floor = 0;
   #front = new Vector3(0, -1, 0);
   #framed = false;
+  #gone = false;
   #asked = false;
   #last = 0;
   #drawn = 0;
@@ -129,6 +130,8 @@ export class Stage {
       for (const prim of this.#primsOf(key)) this.#solids.state(prim, this.#calm.matches ? 0 : now);
     }
     if (all || prims || gone) this.#survey();
+    // A room that is renewed is looked at anew, unless somebody has gone somewhere in it.
+    if (all && this.#framed && !this.#gone) this.home(true);
     if (all || prims || gone || units) this.#labelled = -1e9;
     this.wake();
   }
@@ -205,7 +208,7 @@ export class Stage {
     const free = this.#free();
     const tangent = Math.tan((this.#camera.fov * Math.PI) / 360);
     const byHeight = (tall * 1.3) / (2 * tangent * (free.height / this.#height));
-    const byWidth = (wide * 1.04) / (2 * tangent * (free.width / this.#height));
+    const byWidth = (wide * 1.1) / (2 * tangent * (free.width / this.#height));
     const reach = Math.max(byHeight, byWidth, 2.5) + deep * (deep > 4 ? 0.65 : 0.35);
     const side = new Vector3(-this.#front.y, this.#front.x, 0);
     const deepRoom = deep > 4;
@@ -384,6 +387,7 @@ export class Stage {
     const canvas = this.#canvas;
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
+      this.#gone = true;
       this.#pointers.set(event.pointerId, { x: event.offsetX, y: event.offsetY });
       if (this.#pointers.size === 1) this.#dragged = 0;
       else this.#dragged = 100;
@@ -436,6 +440,7 @@ export class Stage {
       "wheel",
       (event) => {
         event.preventDefault();
+        this.#gone = true;
         this.#eye.zoom(Math.exp(Math.sign(event.deltaY) * Math.min(Math.abs(event.deltaY), 120) * 0.0015));
         this.wake();
       },
@@ -465,6 +470,7 @@ export class Stage {
   }
 
   #key(event: KeyboardEvent): void {
+    this.#gone = true;
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.code === "Tab") {
       const keys = [...this.world.units.keys()].filter((key) => this.world.primOf.has(key));
