@@ -7,6 +7,7 @@
 //! Helpers panic in words instead of returning errors: a test that cannot be set up has failed.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod board;
 mod bridge;
 mod control;
 mod diary;
@@ -16,6 +17,7 @@ mod room;
 mod script;
 mod wait;
 
+pub use board::{Emulator, Line, Part, Player, Soft};
 pub use bridge::{BridgeProcess, TestBridge};
 pub use control::Control;
 pub use diary::Diary;

@@ -38,10 +38,8 @@ pub(crate) async fn ask(engine: &Arc<Engine>, board: &Board, asking: Asking) -> 
         }
     }
     let Some(target) = wired.target else {
-        return crate::stop::engage(engine, &actor).await.map_or_else(
-            |words| refused(&words),
-            |words| Verdict { accepted: true, label: "STOP".to_owned(), ..refused(&words) },
-        );
+        let words = crate::stop::engage(engine, &actor).await;
+        return Verdict { accepted: true, label: "STOP".to_owned(), ..refused(words) };
     };
     let Some(ix) = engine.inventory().find_target(target.as_str()) else { return refused("No such target") };
     let entry = engine.inventory().target(ix);

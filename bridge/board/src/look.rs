@@ -76,7 +76,7 @@ fn most(kind: OutputKind) -> u32 {
         OutputKind::Relay | OutputKind::Lock => 1,
         OutputKind::Lamp => 63,
         OutputKind::Pixels => 0xFF_FF_FF,
-        OutputKind::Buzzer => 20_000,
+        OutputKind::Buzzer => 5000,
     }
 }
 

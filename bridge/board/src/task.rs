@@ -120,9 +120,9 @@ impl Task {
         mut decided: mpsc::Receiver<Verdict>,
         stop: CancellationToken,
     ) {
-        let mut read_only = self.engine.as_ref().map(crate::stop::changes);
+        let mut read_only = self.engine.as_ref().map(|engine| engine.watch_read_only());
         if let Some(changes) = &mut read_only {
-            let on = *changes.borrow_and_update();
+            let on = changes.borrow_and_update().is_some();
             self.take(Input::Emergency(on)).await;
         }
         self.line_changed().await;

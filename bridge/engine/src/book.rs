@@ -17,8 +17,8 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use primrack_adapter_api::{Capabilities, Found, Sink};
 use primrack_model::{
-    Action, Address, BackendId, Cause, Generation, Intent, IntentId, Inventory, Load, Observation, Outcome,
-    Power, Refusal, RefusalCode, StateEvent, TargetEntry, TargetIx, TargetState, Transition, UnixMs,
+    Action, Address, BackendId, Cause, Generation, Intent, IntentId, Inventory, Load, NameIndex, Observation,
+    Outcome, Power, Refusal, RefusalCode, StateEvent, TargetEntry, TargetIx, TargetState, Transition, UnixMs,
 };
 use smol_str::SmolStr;
 use tokio::sync::{broadcast, oneshot};
@@ -128,10 +128,14 @@ impl Slot {
 pub(crate) struct Book {
     inventory: Arc<Inventory>,
     slots: Vec<Mutex<Slot>>,
-    /// Per backend, the targets sorted by address: four bytes each instead of a hash map.
-    by_address: Vec<(BackendId, Vec<TargetIx>)>,
+    /// Per backend, the targets by address.
+    by_address: Vec<(BackendId, NameIndex)>,
     watchers: OnceLock<Vec<Arc<dyn Watcher>>>,
     stream: broadcast::Sender<StateEvent>,
+}
+
+fn address_at(inventory: &Inventory, at: u32) -> &str {
+    &inventory.target(TargetIx(at)).address.0
 }
 
 impl std::fmt::Debug for Book {
@@ -144,17 +148,17 @@ impl Book {
     pub(crate) fn new(inventory: Arc<Inventory>) -> Self {
         let now = UnixMs::now().0;
         let slot = || Mutex::new(Slot { stale: true, since: now, ..Slot::default() });
-        let mut by_address: Vec<(BackendId, Vec<TargetIx>)> = Vec::new();
-        for (at, target) in inventory.targets().iter().enumerate() {
-            let ix = TargetIx(u32::try_from(at).unwrap_or(u32::MAX));
-            match by_address.iter_mut().find(|(backend, _)| *backend == target.backend) {
-                Some((_, list)) => list.push(ix),
-                None => by_address.push((target.backend.clone(), vec![ix])),
+        let mut by_address: Vec<(BackendId, NameIndex)> = Vec::new();
+        for (at, target) in (0u32..).zip(inventory.targets()) {
+            let known = by_address.iter().position(|(backend, _)| *backend == target.backend);
+            let known = known.unwrap_or_else(|| {
+                by_address.push((target.backend.clone(), NameIndex::default()));
+                by_address.len() - 1
+            });
+            if !by_address[known].1.insert(&target.address.0, at, |at| address_at(&inventory, at)) {
+                tracing::warn!(target = %target.id, backend = %target.backend, address = %target.address.0,
+                    "another target has this address: only that one is shown as it reports");
             }
-        }
-        for (_, list) in &mut by_address {
-            list.sort_unstable_by(|a, b| inventory.target(*a).address.cmp(&inventory.target(*b).address));
-            list.shrink_to_fit();
         }
         let slots = inventory.targets().iter().map(|_| slot()).collect();
         let (stream, _) = broadcast::channel(STREAM_DEPTH);
@@ -181,10 +185,11 @@ impl Book {
         self.slots[ix.0 as usize].lock().active.as_ref().map(|active| active.transition.action)
     }
     pub(crate) fn addresses(&self, backend: &BackendId) -> Vec<Address> {
-        let list = self.by_address.iter().find(|(name, _)| name == backend);
-        list.map_or_else(Vec::new, |(_, list)| {
-            list.iter().map(|ix| self.inventory.target(*ix).address.clone()).collect()
-        })
+        self.of(backend).map(|ix| self.inventory.target(ix).address.clone()).collect()
+    }
+    fn of(&self, backend: &BackendId) -> impl Iterator<Item = TargetIx> {
+        let targets = (0u32..).zip(self.inventory.targets());
+        targets.filter(move |(_, target)| target.backend == *backend).map(|(at, _)| TargetIx(at))
     }
 
     /// Whether the state allows `intent`, and if so puts it under way.
@@ -312,9 +317,8 @@ impl Book {
     }
 
     fn find(&self, backend: &BackendId, address: &Address) -> Option<TargetIx> {
-        let (_, list) = self.by_address.iter().find(|(name, _)| name == backend)?;
-        let at = list.binary_search_by(|ix| self.inventory.target(*ix).address.cmp(address)).ok()?;
-        Some(list[at])
+        let (_, index) = self.by_address.iter().find(|(name, _)| name == backend)?;
+        index.find(&address.0, |at| address_at(&self.inventory, at)).map(TargetIx)
     }
 
     /// Writes what a machine reported.
@@ -428,10 +432,8 @@ impl Sink for Book {
             }
             return;
         }
-        if let Some((_, list)) = self.by_address.iter().find(|(name, _)| name == backend) {
-            for ix in list {
-                self.mark_stale(*ix, why);
-            }
+        for ix in self.of(backend) {
+            self.mark_stale(ix, why);
         }
     }
     fn found(&self, backend: &BackendId, found: &[Found]) {

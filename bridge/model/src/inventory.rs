@@ -1,12 +1,10 @@
 //! What there is: targets, the objects that show them, the people who may be named. Plain data,
 //! built once from configuration and shared by every room; a reload builds another.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::{Address, BackendId, GroupId, ObjectId, TargetId};
+use crate::{Address, BackendId, GroupId, NameIndex, ObjectId, TargetId};
 
 /// What kind of thing a target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
@@ -121,9 +119,13 @@ pub struct Inventory {
     targets: Vec<TargetEntry>,
     objects: Vec<ObjectEntry>,
     people: Vec<Person>,
-    target_by_id: HashMap<TargetId, TargetIx>,
-    object_by_id: HashMap<ObjectId, u32>,
+    target_by_id: NameIndex,
+    object_by_id: NameIndex,
     shown_by: Vec<Vec<(u32, u8)>>,
+}
+
+fn id_of(objects: &[ObjectEntry], at: u32) -> &str {
+    objects[at as usize].id.as_str()
 }
 
 impl Inventory {
@@ -136,28 +138,30 @@ impl Inventory {
         objects: Vec<ObjectPlan>,
         people: Vec<Person>,
     ) -> Result<Self, InventoryError> {
-        let mut target_by_id = HashMap::with_capacity(targets.len());
+        let mut target_by_id = NameIndex::with_capacity(targets.len());
         for (at, target) in targets.iter().enumerate() {
-            let ix = TargetIx(u32::try_from(at).unwrap_or(u32::MAX));
-            if target_by_id.insert(target.id.clone(), ix).is_some() {
+            let at = u32::try_from(at).unwrap_or(u32::MAX);
+            if !target_by_id.insert(target.id.as_str(), at, |at| targets[at as usize].id.as_str()) {
                 return Err(InventoryError::TargetTwice(target.id.clone()));
             }
         }
         let mut shown_by = vec![Vec::new(); targets.len()];
-        let mut object_by_id = HashMap::with_capacity(objects.len());
-        let mut entries = Vec::with_capacity(objects.len());
+        let mut object_by_id = NameIndex::with_capacity(objects.len());
+        let mut entries: Vec<ObjectEntry> = Vec::with_capacity(objects.len());
         for (at, (id, label, touch, named)) in objects.into_iter().enumerate() {
             let at = u32::try_from(at).unwrap_or(u32::MAX);
             let mut units = Vec::with_capacity(named.len());
             for (unit, target) in named {
-                let Some(ix) = target_by_id.get(&target).copied() else {
+                let id_at = |at: u32| targets[at as usize].id.as_str();
+                let Some(ix) = target_by_id.find(target.as_str(), id_at).map(TargetIx) else {
                     return Err(InventoryError::NoTarget { object: id, unit, target });
                 };
                 shown_by[ix.0 as usize].push((at, unit));
                 units.push((unit, ix));
             }
             units.sort_unstable_by_key(|(unit, _)| *unit);
-            if object_by_id.insert(id.clone(), at).is_some() {
+            let fresh = object_by_id.insert(id.as_str(), at, |at| id_of(&entries, at));
+            if !fresh {
                 return Err(InventoryError::ObjectTwice(id));
             }
             entries.push(ObjectEntry { id, label, touch, units });
@@ -190,12 +194,12 @@ impl Inventory {
     /// The place of a target.
     #[must_use]
     pub fn find_target(&self, id: &str) -> Option<TargetIx> {
-        self.target_by_id.get(id).copied()
+        self.target_by_id.find(id, |at| self.targets[at as usize].id.as_str()).map(TargetIx)
     }
     /// The place of an object.
     #[must_use]
     pub fn find_object(&self, id: &str) -> Option<u32> {
-        self.object_by_id.get(id).copied()
+        self.object_by_id.find(id, |at| id_of(&self.objects, at))
     }
     /// The object of that name.
     #[must_use]

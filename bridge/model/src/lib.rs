@@ -8,6 +8,7 @@
 mod action;
 mod actor;
 mod ids;
+mod index;
 mod intent;
 mod inventory;
 mod kind;
@@ -19,6 +20,7 @@ mod time;
 pub use action::{Action, UnknownAction};
 pub use actor::{Actor, ActorKind, UnknownActor};
 pub use ids::{BackendId, BadId, GroupId, IntentId, ObjectId, TargetId};
+pub use index::NameIndex;
 pub use intent::{Command, Edge, Intent, OriginKey, Via};
 pub use inventory::{
     Inventory, InventoryError, ObjectEntry, ObjectPlan, Person, TargetEntry, TargetIx, TargetKind, TouchMode,

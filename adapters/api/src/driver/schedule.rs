@@ -3,11 +3,11 @@
 //! Every watched address has one slot, so the table never grows. A slot is due at most once; while a
 //! look is under way, the wish for another is remembered and honoured when it returns.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use backon::ExponentialBackoff;
-use primrack_model::Address;
+use primrack_model::{Address, NameIndex};
 use tokio::time::Instant;
 
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) struct Ticket {
 #[derive(Debug)]
 pub(super) struct Schedule {
     slots: Vec<Slot>,
-    by_address: HashMap<Address, usize>,
+    by_address: NameIndex,
     due: BTreeSet<(Instant, usize)>,
     running: usize,
     concurrency: usize,
@@ -46,10 +46,11 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn new(watched: Vec<Address>, concurrency: usize) -> Self {
-        let mut by_address = HashMap::with_capacity(watched.len());
-        let mut slots = Vec::with_capacity(watched.len());
+        let mut by_address = NameIndex::with_capacity(watched.len());
+        let mut slots: Vec<Slot> = Vec::with_capacity(watched.len());
         for address in watched {
-            by_address.entry(address.clone()).or_insert_with(|| {
+            let at = u32::try_from(slots.len()).unwrap_or(u32::MAX);
+            if by_address.insert(&address.0, at, |at| &slots[at as usize].address.0) {
                 slots.push(Slot {
                     address,
                     due: None,
@@ -60,14 +61,13 @@ impl Schedule {
                     backoff: None,
                     follow_until: None,
                 });
-                slots.len() - 1
-            });
+            }
         }
         Self { slots, by_address, due: BTreeSet::new(), running: 0, concurrency: concurrency.max(1) }
     }
 
     pub(super) fn find(&self, address: &Address) -> Option<usize> {
-        self.by_address.get(address).copied()
+        self.by_address.find(&address.0, |at| &self.slots[at as usize].address.0).map(|at| at as usize)
     }
     pub(super) fn len(&self) -> usize {
         self.slots.len()

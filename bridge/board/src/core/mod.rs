@@ -402,11 +402,6 @@ pub(crate) fn short_words(code: RefusalCode, is: &str) -> String {
         RefusalCode::Journal => "Out of order".to_owned(),
         RefusalCode::NotOffered => "Too late".to_owned(),
         RefusalCode::ShuttingDown => "Restarting".to_owned(),
-        // Codes of later days still get an answer.
-        #[expect(
-            unreachable_patterns,
-            reason = "a code that is added must not keep a badge without an answer"
-        )]
-        _ => "Refused".to_owned(),
+        RefusalCode::ReadOnly => "All is stopped".to_owned(),
     }
 }

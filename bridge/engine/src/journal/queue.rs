@@ -1,6 +1,6 @@
 //! Between the callers and the writer: bounded, taken whole.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Semaphore, oneshot};
@@ -47,8 +47,16 @@ pub(super) struct Item {
     pub(super) waiter: Option<Waiter>,
 }
 
+/// How long what nobody waits for lies before it is written by itself: until then it goes with what somebody
+/// waits for, and saves a commit of its own.
+const LAZY: Duration = Duration::from_millis(20);
+
 struct State {
     items: Vec<Item>,
+    /// How many of them somebody waits for.
+    awaited: usize,
+    /// When the first came that nobody waits for.
+    lazy_since: Option<Instant>,
     /// The writer sleeps and wants to be woken.
     asleep: bool,
     closing: bool,
@@ -66,7 +74,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(bound: usize) -> Self {
-        let state = State { items: Vec::new(), asleep: false, closing: false };
+        let state = State { items: Vec::new(), awaited: 0, lazy_since: None, asleep: false, closing: false };
         Self {
             state: Mutex::new(state),
             wake: Condvar::new(),
@@ -81,8 +89,19 @@ impl Queue {
         if state.closing {
             return false;
         }
+        let wakes = if item.waiter.is_some() {
+            state.awaited += 1;
+            state.awaited == 1
+        } else {
+            // So that the writer sets its alarm.
+            let first = state.lazy_since.is_none();
+            if first {
+                state.lazy_since = Some(Instant::now());
+            }
+            first
+        };
         state.items.push(item);
-        if std::mem::take(&mut state.asleep) {
+        if wakes && state.asleep {
             drop(state);
             self.wake.notify_one();
         }
@@ -112,18 +131,22 @@ impl Queue {
     /// Returns whether this is the end.
     pub(super) fn take(&self, batch: &mut Vec<Item>, patience: Option<Duration>) -> bool {
         let mut state = self.state.lock();
-        while state.items.is_empty() && !state.closing {
+        let until = patience.map(|patience| Instant::now() + patience);
+        while state.awaited == 0 && !state.closing {
+            let due = [until, state.lazy_since.map(|since| since + LAZY)].into_iter().flatten().min();
             state.asleep = true;
-            match patience {
+            match due {
                 None => self.wake.wait(&mut state),
-                Some(patience) => {
-                    if self.wake.wait_for(&mut state, patience).timed_out() {
+                Some(due) => {
+                    if self.wake.wait_until(&mut state, due).timed_out() {
                         break;
                     }
                 }
             }
         }
         state.asleep = false;
+        state.awaited = 0;
+        state.lazy_since = None;
         if batch.is_empty() {
             std::mem::swap(batch, &mut state.items);
         } else {
