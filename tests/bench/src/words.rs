@@ -62,6 +62,8 @@ pub(crate) enum Spec {
     Limit(LimitSpec),
     /// Posts with hyper's own client, nothing else.
     Fan(FanSpec),
+    /// The simulated region.
+    Region(RegionSpec),
 }
 
 /// The bridge: World, Engine and Journal as the program composes them, with an adapter that completes at
@@ -121,5 +123,17 @@ pub(crate) struct FanSpec {
     /// How many objects.
     pub(crate) objects: usize,
     /// The sink's port.
+    pub(crate) sink: u16,
+}
+
+/// A simulated region with racks of one owner each.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct RegionSpec {
+    /// How many racks.
+    pub(crate) racks: u32,
+    /// Units of each.
+    pub(crate) units: u8,
+    /// Where scripts post to.
     pub(crate) sink: u16,
 }

@@ -3,10 +3,12 @@
 mod fanout;
 mod fresh;
 mod latency;
+mod lummao;
 mod memory;
 mod overload;
 mod policy;
 mod recovery;
+mod region;
 mod reject;
 mod touch;
 
@@ -64,6 +66,7 @@ const ALL: &[Benchmark] = benchmarks! {
     "start", "memory of an idle bridge; time until the first touch", memory::start;
     "crash-recovery", "kill -9 at 5,000 a second: lost, doubled, time", recovery::crash;
     "policy", "p99 of a decision", policy::policy;
+    "region", "LSL statements over lummao's, touches through script and HTTP, memory", region::region;
     "growth", "ten times the objects: bulk, one touch", memory::growth;
 };
 

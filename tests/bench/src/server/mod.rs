@@ -5,6 +5,7 @@ mod bridge;
 mod fan;
 mod limit;
 mod mock;
+mod region;
 
 use std::io::BufRead as _;
 
@@ -32,6 +33,7 @@ pub(crate) fn run(spec: &str) -> anyhow::Result<()> {
             Spec::Bridge(spec) => bridge::run(spec, orders).await,
             Spec::Limit(spec) => limit::run(spec, orders).await,
             Spec::Fan(spec) => fan::run(spec, orders).await,
+            Spec::Region(spec) => region::run(spec, orders).await,
         }
     });
     // The thread that reads commands may still wait for one.
