@@ -9,9 +9,16 @@ pub mod decoder;
 pub mod frame;
 pub mod link;
 pub mod message;
+#[cfg(feature = "osdp")]
+pub mod osdp;
+#[cfg(feature = "pcsc")]
+pub mod pcsc_reader;
 pub mod plain;
 pub mod port;
+#[cfg(any(feature = "osdp", feature = "pcsc"))]
+pub mod reader;
 pub mod session;
 pub mod soft;
+pub mod sun;
 
 pub use link::{Link, LinkConfig, RunningLink};
