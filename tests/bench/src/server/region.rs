@@ -2,6 +2,7 @@
 //! load's. Beside it, the reference for calls: the same posts by bare hyper, a connection each as a script's call has.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -18,6 +19,7 @@ use primrack_lsl::vm::ScriptId;
 use primrack_lsl::{Outcome, Profile, Program, RuntimeError, Script, Value};
 use primrack_region::view::{RegionEvent, Way};
 use primrack_region::{AvatarPlan, RackPlan, Region, RegionSettings, Room};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{Orders, ready};
@@ -27,6 +29,8 @@ use crate::words::RegionSpec;
 const TOUCHER: Uuid = Uuid::from_u128(0x0da0_4000_8000_0000_0000_0001);
 /// Posts of the reference at once: what Second Life's region has at once is bounded by its throttles only.
 const IN_FLIGHT: usize = 64;
+/// Touches that are under way at once.
+const TOUCHING: usize = 256;
 /// Nothing here takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -106,8 +110,11 @@ pub(super) async fn run(spec: RegionSpec, mut orders: Orders) -> anyhow::Result<
                 region.settle().await?;
                 let took = begun.elapsed();
                 let (snapshot, _) = region.snapshot().await?;
-                let units: Vec<_> = snapshot.prims.iter().filter(|p| p.link > 1).map(|p| p.id).collect();
-                stage = Some((region, units));
+                let mut units = std::collections::BTreeMap::<_, Vec<_>>::new();
+                for prim in snapshot.prims.iter().filter(|p| p.name.starts_with("unit ")) {
+                    units.entry(prim.object).or_default().push(prim.id);
+                }
+                stage = Some((region, units.into_values().collect::<Vec<_>>()));
                 say(&took.as_micros().to_string());
             }
             ["prims"] => {
@@ -128,7 +135,7 @@ pub(super) async fn run(spec: RegionSpec, mut orders: Orders) -> anyhow::Result<
             ["idle", copies] => {
                 let wanted: usize = copies.parse()?;
                 let program = match idle.first() {
-                    Some(script) => std::sync::Arc::clone(Script::program(script)),
+                    Some(script) => Arc::clone(Script::program(script)),
                     None => rack_program()?,
                 };
                 while idle.len() < wanted {
@@ -146,15 +153,24 @@ pub(super) async fn run(spec: RegionSpec, mut orders: Orders) -> anyhow::Result<
     Ok(())
 }
 
-/// Touches units one after the other, the next as soon as the last was taken; over when every script has heard its
-/// answer and said so.
-async fn touch(region: &Region, units: &[primrack_region::PrimId], times: usize) -> anyhow::Result<Duration> {
+/// Touches units, some hundred at a time, one rack after the other so that no script has many touches at once; over when
+/// every script has heard its answer and said so.
+async fn touch(
+    region: &Region,
+    racks: &[Vec<primrack_region::PrimId>],
+    times: usize,
+) -> anyhow::Result<Duration> {
     let mut events = region.subscribe();
+    let places = Arc::new(Semaphore::new(TOUCHING));
+    let free = Arc::clone(&places);
     let counting = tokio::spawn(async move {
         let (mut said, mut calls) = (0, 0);
         while said < times || calls < times {
             match events.recv().await {
-                Ok(RegionEvent::Chat(chat)) if chat.text == "accepted" => said += 1,
+                Ok(RegionEvent::Chat(chat)) if chat.text == "accepted" => {
+                    said += 1;
+                    free.add_permits(1);
+                }
                 Ok(RegionEvent::Chat(chat)) => anyhow::bail!("a script said {:?}", chat.text),
                 Ok(RegionEvent::Hop(hop)) if hop.way == Way::Out && hop.status == 200 => calls += 1,
                 Ok(RegionEvent::ScriptError { message, .. }) => anyhow::bail!("a script stopped: {message}"),
@@ -168,12 +184,24 @@ async fn touch(region: &Region, units: &[primrack_region::PrimId], times: usize)
         Ok(())
     });
     let begun = Instant::now();
-    for n in 0..times {
-        // Over the racks first, so that no script has many touches at once.
-        let unit = units[(n * 7919) % units.len()];
-        region.touch(TOUCHER, unit).await?.map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
-    }
-    tokio::time::timeout(PATIENCE, counting).await.context("not every touch was answered")???;
+    let touching = async {
+        for n in 0..times {
+            let rack = &racks[n % racks.len()];
+            let unit = rack[n / racks.len() % rack.len()];
+            // The place is free again when the answer was heard.
+            places.acquire().await?.forget();
+            region.touch(TOUCHER, unit).await?.map_err(|refused| anyhow::anyhow!("{refused:?}"))?;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, async {
+        tokio::select! {
+            counted = counting => counted?,
+            ended = async { touching.await?; std::future::pending::<anyhow::Result<()>>().await } => ended,
+        }
+    })
+    .await
+    .context("not every touch was answered")??;
     Ok(begun.elapsed())
 }
 
@@ -203,7 +231,7 @@ async fn post(sink: u16, times: usize) -> anyhow::Result<Duration> {
 }
 
 /// The shipped rack script.
-fn rack_program() -> anyhow::Result<std::sync::Arc<Program>> {
+fn rack_program() -> anyhow::Result<Arc<Program>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lsl-scripts");
     let read = |path: &str| std::fs::read_to_string(folder.join(path)).ok();
     let source = primrack_lsl::source::expand(&read, "objects/rack/rack.lsl", Profile::SecondLife)
@@ -212,8 +240,8 @@ fn rack_program() -> anyhow::Result<std::sync::Arc<Program>> {
 }
 
 /// A copy that has run its `state_entry` and waits for something to happen.
-fn started(program: &std::sync::Arc<Program>, id: u64) -> anyhow::Result<Script> {
-    let mut script = Script::new(std::sync::Arc::clone(program), ScriptId(id));
+fn started(program: &Arc<Program>, id: u64) -> anyhow::Result<Script> {
+    let mut script = Script::new(Arc::clone(program), ScriptId(id));
     let mut world = Nowhere(LinksetData::default());
     loop {
         match script.run_slice(&mut world, 1_000_000) {
