@@ -55,7 +55,8 @@ async fn through(scheme: &str, accepter: &str) {
     let device = folder.path().join("ttySOFT0");
     let stop = CancellationToken::new();
     let _guard = stop.clone().drop_guard();
-    let board = SoftBoard::start_on_pty(SoftConfig::default(), device.clone(), stop.clone()).expect("in time and well");
+    let board = SoftBoard::start_on_pty(SoftConfig::default(), device.clone(), stop.clone())
+        .expect("in time and well");
     let port = free_port();
     let server = ser2net(folder.path(), accepter, port, &device);
     let address: PortAddress = format!("{scheme}://127.0.0.1:{port}").parse().expect("in time and well");
@@ -68,7 +69,8 @@ async fn through(scheme: &str, accepter: &str) {
     let uid = Uid::from_hex("DEADBEEF").expect("in time and well");
     board.badge(0, uid);
     let badge = loop {
-        let input = timeout(LONG, running.inputs.recv()).await.expect("in time and well").expect("in time and well");
+        let input =
+            timeout(LONG, running.inputs.recv()).await.expect("in time and well").expect("in time and well");
         if matches!(input.happening, Happening::Tag { .. }) {
             break input;
         }
@@ -80,7 +82,10 @@ async fn through(scheme: &str, accepter: &str) {
     drop(server);
     let mut status = running.link.status();
     let before = Instant::now();
-    timeout(LONG, status.wait_for(|status| status.phase == Phase::Closed)).await.expect("in time and well").expect("in time and well");
+    timeout(LONG, status.wait_for(|status| status.phase == Phase::Closed))
+        .await
+        .expect("in time and well")
+        .expect("in time and well");
     assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
     let _server = ser2net(folder.path(), accepter, port, &device);
     timeout(LONG, status.wait_for(|status| status.adoptions > adoptions && status.outputs[1] == Some(5)))
