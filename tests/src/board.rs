@@ -49,7 +49,9 @@ impl Emulator {
     pub async fn start(link: &Path, eeprom: &Path) -> Self {
         let program = hardware("emulator/build/primrack-board-emulator");
         let firmware = hardware("firmware/build/uno/gateway.elf");
-        for (file, how) in [(&program, "make -C hardware/emulator"), (&firmware, "make -C hardware/firmware uno")] {
+        for (file, how) in
+            [(&program, "make -C hardware/emulator"), (&firmware, "make -C hardware/firmware uno")]
+        {
             assert!(file.is_file(), "no {}: `{how}`, or `cargo xtask firmware`", file.display());
         }
         let mut child = Command::new(program)
@@ -78,7 +80,8 @@ impl Emulator {
                 drop(tell.send((host, text)));
             }
         });
-        let mut emulator = Self { _child: child, stdin, lines, zero: (0, Instant::now()), pins: BTreeMap::new(), tag: 0 };
+        let mut emulator =
+            Self { _child: child, stdin, lines, zero: (0, Instant::now()), pins: BTreeMap::new(), tag: 0 };
         emulator.until("it is plugged in", |line| line.starts_with("plugged")).await;
         emulator.compare_clocks().await;
         // Latch, tower, bolt, siren.
@@ -117,7 +120,10 @@ impl Emulator {
         self.stdin.write_all(format!("{mark} {command}\n").as_bytes()).await.unwrap();
         self.stdin.flush().await.unwrap();
         let answer = self
-            .until(command, |line| line.split(' ').nth(1).is_some_and(|word| word.trim_end_matches(':') == mark) || line.contains(&mark))
+            .until(command, |line| {
+                line.split(' ').nth(1).is_some_and(|word| word.trim_end_matches(':') == mark)
+                    || line.contains(&mark)
+            })
             .await;
         assert!(answer.text.starts_with("ok"), "{command}: {}", answer.text);
         answer

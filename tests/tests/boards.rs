@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use primrack_app::config::read;
 use primrack_engine::journal::Entry;
-use primrack_model::{Action, Actor, ActorKind, Edge, Intent, IntentId, Power, TargetId, UnixMs, Verdict, Via};
+use primrack_model::{
+    Action, Actor, ActorKind, Edge, Intent, IntentId, Power, TargetId, UnixMs, Verdict, Via,
+};
 use primrack_tests::{Emulator, OWNER, Part, Player, Room, Soft, TestBridge, soon, until};
 
 const ADA: &str = "04A1B2C3D4E5F6";
@@ -109,7 +111,8 @@ fn note(what: &str, mut figures: Vec<f64>) -> (f64, f64) {
     );
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/transcripts");
     std::fs::create_dir_all(&folder).unwrap();
-    let mut file = std::fs::File::options().append(true).create(true).open(folder.join("boards.txt")).unwrap();
+    let mut file =
+        std::fs::File::options().append(true).create(true).open(folder.join("boards.txt")).unwrap();
     file.write_all(line.as_bytes()).unwrap();
     (p95, p99)
 }
@@ -255,7 +258,10 @@ async fn from_set_to_pin_and_to_answer_in_time() {
     }
     let (_, p99) = note("set to pin, firmware in the emulator", to_pin);
     let (_, answered) = note("set to answer, firmware in the emulator", to_answer);
-    assert!(p99 < 100.0 && answered < 150.0, "{p99} ms and {answered} ms; 10 and 15 ms on a machine that does nothing else");
+    assert!(
+        p99 < 100.0 && answered < 150.0,
+        "{p99} ms and {answered} ms; 10 and 15 ms on a machine that does nothing else"
+    );
     bridge.stop().await;
 }
 
@@ -270,7 +276,9 @@ async fn the_red_button_stops_everything(kind: Kind) {
     board.shows(Part::Latch, true).await;
     board.press().await;
     board.shows(Part::Red, true).await;
-    let Verdict::Refused(no) = touch(&bridge, "lamp", Action::SoftOff).await else { panic!("it was accepted") };
+    let Verdict::Refused(no) = touch(&bridge, "lamp", Action::SoftOff).await else {
+        panic!("it was accepted")
+    };
     assert_eq!(no.code, primrack_model::RefusalCode::ReadOnly);
     assert!(no.words.contains("button:desk-0"), "{}", no.words);
     shows(&bridge, "lamp", Power::On).await;

@@ -157,7 +157,21 @@ impl Control {
     /// # Errors
     /// When no bridge answers.
     pub async fn watch(&self) -> anyhow::Result<Watch> {
-        let response = self.send(Method::GET, "/watch", Vec::new()).await?;
+        self.lines("/watch").await
+    }
+
+    /// `GET path`, whose answer has no end: one JSON object a line, for [`Watch::next_of`].
+    ///
+    /// # Errors
+    /// When no bridge answers, or with what it says.
+    pub async fn lines(&self, path: &str) -> anyhow::Result<Watch> {
+        let response = self.send(Method::GET, path, Vec::new()).await?;
+        if response.status() != StatusCode::OK {
+            let read = Limited::new(response.into_body(), LINE_LIMIT).collect().await;
+            let bytes = read.map_err(|error| anyhow!("the bridge's answer broke off: {error}"))?.to_bytes();
+            let words = serde_json::from_slice::<serde_json::Value>(&bytes).unwrap_or_default();
+            bail!("{}", words["error"].as_str().unwrap_or("the bridge does not know this: is it another version?"));
+        }
         Ok(Watch { body: response.into_body(), buffer: Vec::new() })
     }
 }
@@ -175,6 +189,14 @@ impl Watch {
     /// # Errors
     /// When the stream breaks off or a line is not understood.
     pub async fn next(&mut self) -> anyhow::Result<Option<Change>> {
+        self.next_of().await
+    }
+
+    /// The next line of another kind.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub async fn next_of<T: DeserializeOwned>(&mut self) -> anyhow::Result<Option<T>> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();

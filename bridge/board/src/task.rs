@@ -12,7 +12,7 @@ use primrack_adapter_api::AdapterError;
 use primrack_engine::Engine;
 use primrack_link::message::Happening;
 use primrack_link::port::{Dial, PortAddress};
-use primrack_link::session::{Input as LineInput, SessionConfig, Status};
+use primrack_link::session::{Input as LineInput, Phase, SessionConfig, Status};
 use primrack_link::{Link, LinkConfig, RunningLink};
 use primrack_model::{Power, UnixMs};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -176,7 +176,7 @@ impl Task {
     async fn line_changed(&mut self) {
         let status = Arc::clone(&self.status.borrow_and_update());
         self.note(&status);
-        let adopted = status.adopted();
+        let adopted = usable(&status);
         let again = adopted && status.adoptions != self.adoptions;
         if again {
             self.adoptions = status.adoptions;
@@ -198,10 +198,10 @@ impl Task {
 
     fn note(&self, status: &Status) {
         let mut shown = self.board.status.lock();
-        if shown.up != status.adopted() || shown.words != status.words {
+        if shown.up != usable(status) || shown.words != status.words {
             shown.since = UnixMs::now();
         }
-        shown.up = status.adopted();
+        shown.up = usable(status);
         shown.words.clone_from(&status.words);
         if let Some(hello) = &status.hello {
             shown.simulated |= hello.simulated();
@@ -369,6 +369,11 @@ impl Task {
             drop(verdicts.send(verdict).await);
         });
     }
+}
+
+/// Whether it does what it is told; of a plain reader nothing is asked.
+fn usable(status: &Status) -> bool {
+    status.adopted() || status.phase == Phase::Plain
 }
 
 /// Writes what is to be kept, one after the other.

@@ -1,5 +1,6 @@
 //! What a developer runs.
 
+mod firmware;
 mod guest;
 mod packages;
 mod page;
@@ -28,6 +29,8 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Builds the firmware of the boards, and the emulator that runs it in tests
+    Firmware,
     /// Makes the guest that tests boot, from Debian packages, in target/guest
     Guest,
     /// Writes the scripts of every object for every grid, into target/scripts and a zip
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
                 bail!("a benchmark failed or is below its floor: see above");
             }
         }
+        What::Firmware => firmware::build()?,
         What::Guest => {
             let files = guest::ensure()?;
             println!("guest: {} {}", files.kernel.display(), files.initrd.display());

@@ -1,15 +1,25 @@
 //! Installs what the tests need from Debian, when it is missing and we may.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// A program and the packages that bring it.
-const NEEDED: [(&str, &[&str]); 4] = [
+/// A program (or a file, by its path) and the packages that bring it.
+const NEEDED: &[(&str, &[&str])] = &[
     ("qemu-system-x86_64", &["qemu-system-x86", "qemu-system-common", "qemu-system-data", "qemu-utils"]),
     ("cpio", &["cpio"]),
     ("chromium", &["chromium"]),
     ("npm", &["nodejs", "npm"]),
+    ("make", &["make"]),
+    ("g++", &["g++"]),
+    ("pkg-config", &["pkg-config"]),
+    ("avr-g++", &["gcc-avr"]),
+    ("/usr/lib/avr/include/avr/io.h", &["avr-libc"]),
+    ("/usr/share/arduino/hardware/arduino/avr/boards.txt", &["arduino-core-avr"]),
+    ("/usr/include/simavr/sim_avr.h", &["libsimavr-dev"]),
+    ("/usr/include/libelf.h", &["libelf-dev"]),
+    ("/usr/sbin/ser2net", &["ser2net"]),
 ];
 
 /// Makes sure that every needed program is there.
@@ -52,6 +62,9 @@ pub(crate) fn ensure() -> Result<()> {
 }
 
 fn is_there(program: &str) -> bool {
+    if program.starts_with('/') {
+        return Path::new(program).exists();
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{guest, packages, page};
+use crate::{firmware, guest, packages, page};
 
 /// Sets up what is missing and runs everything; the first failure ends it.
 #[expect(clippy::print_stdout, reason = "what a developer runs talks to a terminal")]
@@ -21,6 +21,10 @@ pub(crate) fn run() -> Result<()> {
         Ok(())
     };
     step("packages", &mut packages::ensure)?;
+    step("firmware", &mut || {
+        firmware::build()?;
+        firmware::check()
+    })?;
     step("guest", &mut || guest::ensure().map(|_| ()))?;
     step("formatting", &mut || cargo(&["fmt", "--all", "--check"]))?;
     step("lints", &mut || {

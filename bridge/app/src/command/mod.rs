@@ -1,6 +1,7 @@
 //! One file a command. Each takes its arguments and returns how the program ends.
 
 pub mod audit;
+pub mod board;
 pub mod check;
 pub mod completions;
 pub mod demo;
@@ -46,6 +47,8 @@ pub enum Command {
     Doctor(doctor::Doctor),
     /// Objects in the world: keys, how they stand, and a rack to play in the terminal
     Object(object::Object),
+    /// Boards: what is there, what happens at them, outputs by hand, and how to flash one
+    Board(board::BoardCommand),
     /// Asks a running bridge to do something to a target
     Touch(touch::TouchCommand),
     /// The emergency stop: nothing is acted on until it is ended
@@ -157,6 +160,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Object(object) => object.run(),
+        Command::Board(board) => board.run(),
         Command::Touch(touch) => touch.run(),
         Command::ReadOnly(stop) => stop.run(),
         Command::Watch(watch) => watch.run(),

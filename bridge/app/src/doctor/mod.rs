@@ -3,6 +3,7 @@
 //! It asks a running bridge where there is one, else the files; it changes nothing but one probe file in
 //! the state folder, which it removes.
 
+mod boards;
 mod bridge;
 mod objects;
 #[cfg(test)]
@@ -76,6 +77,7 @@ pub async fn examine(config: &Path, control: Option<&Path>) -> Vec<Finding> {
     bridge::port(&loaded, running, &mut findings).await;
     bridge::keys(&loaded, &mut findings);
     bridge::backends(&loaded, control, &mut findings).await;
+    boards::boards(&loaded, control, &mut findings).await;
     objects::callbacks(&loaded, &mut findings);
     objects::objects(&loaded, control, &mut findings).await;
     findings
