@@ -211,3 +211,59 @@ async fn a_deaf_reader_is_reported_within_2_s() {
         Happening::Reader { reader: 0, health: primrack_link::message::ReaderHealth::Deaf }
     );
 }
+
+/// Memory of this process in bytes.
+fn resident() -> u64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
+    pages * 4096
+}
+
+/// One board at work until `end`: sets, and badges by Wiegand that count up. How many of each.
+async fn work(mut bench: Bench, end: Instant) -> (u32, u32) {
+    let (mut sets, mut badges) = (0, 0);
+    bench.board.command(&format!("watch {LATCH_PIN}")).await;
+    while Instant::now() < end {
+        for _ in 0..10 {
+            sets += 1;
+            bench.set(LATCH, sets % 2).await;
+            // Each set is one edge, and no edge is without a set.
+            bench.board.event(&format!("pin {LATCH_PIN} {}", sets % 2)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        badges += 1;
+        bench.board.command(&format!("wiegand 0 26 {badges:06X}")).await;
+        let badge = bench.input(is_badge).await;
+        let Happening::Wiegand { code, .. } = badge.happening else { panic!("{badge:?}") };
+        assert_eq!(code.payload, badges, "none is lost, none comes twice");
+        assert_eq!(badge.fresh(Instant::now(), STALE_AFTER), Ok(()));
+    }
+    assert_eq!(bench.running.link.status().borrow().adoptions, 1, "the line held");
+    assert_eq!(bench.running.link.status().borrow().counters.lost, 0);
+    (sets, badges)
+}
+
+/// A minute; `PRIMRACK_SOAK_SECONDS=600` makes it the ten minutes of the nightly run.
+#[tokio::test]
+async fn six_boards_at_once_lose_nothing_and_nothing_grows() {
+    let seconds = std::env::var("PRIMRACK_SOAK_SECONDS").map_or(60, |text| text.parse().expect("seconds"));
+    let mut benches = Vec::new();
+    for _ in 0..6 {
+        benches.push(Bench::adopted().await);
+    }
+    let end = Instant::now() + Duration::from_secs(seconds);
+    let work: Vec<_> = benches.into_iter().map(|bench| tokio::spawn(work(bench, end))).collect();
+    // What is to be there is there after a tenth of the time.
+    tokio::time::sleep(Duration::from_secs(seconds) / 10).await;
+    let before = resident();
+    let (mut sets, mut badges) = (0, 0);
+    for board in work {
+        let (more_sets, more_badges) = board.await.expect("a board at work");
+        sets += more_sets;
+        badges += more_badges;
+    }
+    let grown = resident().saturating_sub(before);
+    println!("six boards, {seconds} s: {sets} sets, {badges} badges, grown by {grown} bytes");
+    assert!(u64::from(sets) > seconds * 6 * 10 && badges > 6, "{sets} sets, {badges} badges");
+    assert!(grown < 2 << 20, "grown by {grown} bytes");
+}
