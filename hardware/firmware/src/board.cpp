@@ -76,8 +76,12 @@ void Board::handle(const Frame& f) {
     return;
   }
   heard_ = now_;
+  if (verb == Verb::got) return got(f.seq);  // its number is one of ours
+  if (f.seq != 0) {
+    repeated_ = static_cast<int16_t>(f.seq - newest_) <= 0;
+    if (!repeated_) newest_ = f.seq;
+  }
   switch (verb) {
-    case Verb::got: return got(f.seq);
     case Verb::set: return set(f);
     case Verb::hi: return adopt(f);
     case Verb::txt: return show(f);
@@ -123,6 +127,7 @@ void Board::adopt(const Frame& f) {
   host_lease_ = static_cast<uint16_t>(n[2]);
   if (session_ != session) {
     session_ = session;
+    newest_ = f.seq;
     queue_.recall();
     for (uint8_t i = 0; i < layout_->outputs; ++i) {
       layout_->output[i].executed = 0;
@@ -142,8 +147,9 @@ void Board::set(const Frame& f) {
   if (n[0] >= layout_->outputs) return refuse(f.seq, PRIMRACK_FLASH("out"));
   const uint8_t i = static_cast<uint8_t>(n[0]);
   OutputState& o = layout_->output[i];
-  // The same number again: its answer was lost. Doing it twice would give a short pulse twice.
-  if (f.seq == 0 || f.seq != o.executed) {
+  // The same number again: its answer was lost. Doing it twice would give a short pulse twice. (The same number after the host's have gone round
+  // is newer than all before, and no repetition.)
+  if (f.seq == 0 || f.seq != o.executed || !repeated_) {
     if (!parts::set(i, n[1])) return refuse(f.seq, PRIMRACK_FLASH("arg"));
     o.executed = f.seq;
     o.value = n[1];

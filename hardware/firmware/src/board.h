@@ -91,11 +91,13 @@ class Board {
   uint16_t heard_ = 0;
   uint16_t hello_at_ = 0;
   uint16_t session_ = 0;
+  uint16_t newest_ = 0;    // number of the host's newest request in this session
   uint16_t host_lease_ = 0;
   uint16_t seq_ = 0;
   uint16_t refused_ = 0;
   uint16_t lost_ = 0;
   uint8_t in_flight_ = 0;  // counted anew in each pass
+  bool repeated_ = false;  // this request is not newer than newest_ was
   bool hello_due_ = false;
 };
 

@@ -31,6 +31,7 @@ static const uint8_t CASCADE_TAG = 0x88;
 static const uint8_t ROUNDS_AWAY = 5;    // rounds without a card before it counts as taken away
 static const uint8_t CHUNK = 24;         // of the NDEF file; with PCB, status word and CRC below 32
 static const uint16_t NDEF_MAX = 480;    // longer files hold no SUN URL
+static const uint8_t GRANTS_MOST = 10;
 static const uint8_t SUN_LEAST = 48;     // shorter ones neither
 
 static uint16_t crc_a(const uint8_t* data, uint8_t len) {
@@ -305,6 +306,7 @@ Rc522::Event Rc522::known_or_new(uint16_t now, uint8_t sak) {
   }
   const bool given_up = failures_ >= 2 && failed_hash_ == h;
   if (sak & 0x20 && !given_up) {
+    page_ = 0;
     buf_[0] = 0xE0;
     buf_[1] = 0x20;  // frames of 32 bytes, card number 0
     ask_crc(now, Step::rats, 2, T_BLOCK);
@@ -437,7 +439,8 @@ Rc522::Event Rc522::answered(uint16_t now) {
     return Event::nothing;
   }
   if (!reply_crc_ok()) goto lost;
-  if ((buf_[0] & 0xF7) == 0xF2 && len_ == 4) {  // the card asks for more time: grant it
+  if ((buf_[0] & 0xF7) == 0xF2 && len_ == 4) {  // the card asks for more time: grant it, but not for ever
+    if (++page_ > GRANTS_MOST) goto lost;
     buf_[1] &= 0x3F;
     ask_crc(now, step_, 2, T_BLOCK);
     return Event::nothing;

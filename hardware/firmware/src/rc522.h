@@ -81,7 +81,7 @@ class Rc522 {
   uint8_t cards_ = 0;         // seen in this round
   uint8_t pcb_ = 0;           // block number of ISO 14443-4
   uint16_t at_ = 0, end_ = 0; // in the NDEF file
-  uint8_t page_ = 0;
+  uint8_t page_ = 0;          // of a Type 2 tag; with ISO 14443-4: how often more time was granted
   uint32_t failed_hash_ = 0;  // a card whose SUN message could not be read
   uint8_t failures_ = 0;
   SunFinder finder_;

@@ -35,7 +35,7 @@ class Card {
   State state = State::idle;
   bool halted_before = false;
   unsigned answers_left = 1000000;  // then it is taken out of the field
-  bool asks_for_time = false;
+  bool asks_for_time = false, always_asks = false;
   unsigned counter = 0;   // of NDEF reads begun
 
   Card(Bytes u, Kind k = Kind::classic, Bytes m = Bytes()) : uid(u), kind(k), memory(m) {}
@@ -112,6 +112,7 @@ class Card {
       return with_crc(Bytes{0xC2});
     }
     if (f[0] == 0xF2) {
+      if (always_asks) return with_crc(Bytes{0xF2, 0x01});
       asks_for_time = false;
       return with_crc(pending);
     }

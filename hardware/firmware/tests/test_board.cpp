@@ -186,6 +186,21 @@ TEST("a set is done once and answered each time; a new number does it again") {
   CHECK(out[0] == 0);
 }
 
+TEST("a number that has gone round is new") {
+  Rig r;
+  r.adopt("4711", "60000");
+  CHECK_SAME(r.ask("5 set 0 1 100"), "ok:5:ok:1 ");
+  r.ms(200);
+  for (unsigned n = 6; n != 5; n = n == 65535 ? 1 : n + 1) {
+    if (n % 100 == 0) r.ask(std::to_string(n) + " part 0");
+  }
+  done.clear();
+  CHECK_SAME(r.ask("5 set 0 1 100"), "ok:5:ok:1 ");
+  CHECK(done.size() == 1 && out[0] == 1);
+  CHECK_SAME(r.ask("5 set 0 1 100"), "ok:5:ok:1 ");
+  CHECK(done.size() == 1);
+}
+
 TEST("number 0 is done and not answered") {
   Rig r;
   r.adopt();

@@ -140,6 +140,38 @@ TEST("RC522: a card that asks for time gets it") {
   CHECK_SAME(r.ms(200), std::string("sun:") + SUN_HEX + " ");
 }
 
+TEST("RC522: a card that asks for time without end does not hold the reader") {
+  ReaderRig r;
+  Card bad({0x04, 9, 9, 9, 9, 9, 9}, Card::Kind::type4, model::ndef_uri(SUN_URL));
+  bad.asks_for_time = bad.always_asks = true;
+  r.chip.field = {&bad};
+  r.ms(100);
+  Card good({0xDE, 0xAD, 0xBE, 0xEF});
+  r.chip.field = {&good};
+  CHECK(r.ms(200).find("tag:DEADBEEF ") != std::string::npos);
+}
+
+TEST("RC522: a chip and cards that answer anything break nothing") {
+  for (unsigned seed = 1; seed <= 60; ++seed) {
+    ReaderRig r;
+    Card card({0x04, 1, 2, 3, 4, 5, 6}, seed % 2 ? Card::Kind::type4 : Card::Kind::type2, model::ndef_uri(SUN_URL));
+    r.chip.field = {&card};
+    std::mt19937 rng(seed);
+    fake::machine().spi = [&r, &rng, seed](uint8_t out) {
+      const uint8_t v = r.chip.spi(out);
+      return rng() % (4 + seed * 8) == 0 ? static_cast<uint8_t>(rng()) : v;
+    };
+    const std::string said = r.ms(3000);
+    CHECK(said.size() < 3000);
+    fake::machine().spi = [&r](uint8_t out) { return r.chip.spi(out); };
+    r.chip.field.clear();
+    r.ms(1500);
+    Card good({0xDE, 0xAD, 0xBE, 0xEF});
+    r.chip.field = {&good};
+    CHECK_SAME(r.ms(200), "tag:DEADBEEF ");
+  }
+}
+
 TEST("RC522: Type 4 without NDEF or without SUN is its UID") {
   for (int k = 0; k < 3; ++k) {
     ReaderRig r;

@@ -343,6 +343,21 @@ def story(emu, host):
     time.sleep(0.3)
     shown = emu.do("show lcd")
     check("Hello, Primrack!" in shown, "display: " + shown)
+    if not MEGA:
+        emu.do("i2c hang")
+        took = []
+        for n in range(50):
+            host.ask(f"txt {OUT['screen']} 1 {n}")
+            took.append(host.ask(f"set {OUT['tower']} {n % 8} 0")[1])
+        check(p99(took) <= 0.015 * SLACK, "an I2C bus that hangs holds nothing up: " + figures(took))
+        emu.do("i2c free")
+        emu.do("i2c 27 away")
+        host.ask(f"txt {OUT['screen']} 1 back_again")
+        time.sleep(0.3)
+        emu.do("i2c 27 here")
+        time.sleep(1.5)
+        shown = emu.do("show lcd")
+        check("Hello, Primrack!|back again" in shown, "a display that was away shows everything again: " + shown)
     if BOARD != "uno":
         host.ask(f"set {OUT['glow']} {0xFF8001} 0")
         time.sleep(0.1)
