@@ -22,11 +22,14 @@ pub(crate) fn test(root: &Path) -> Result<()> {
     }
     let mut demo = Demo::start(&target.join("debug/primrack"), &folder)?;
     let address = demo.address()?;
-    run(Command::new("node")
-        .args(["e2e/touch.mjs", &address, "--unit", "rack-1/1", "--as", "Ada", "--wait", "90"])
-        .arg("--shots")
-        .arg(target.join("page-shots"))
-        .current_dir(&ui))
+    for (visit, unit) in [("e2e/touch.mjs", "rack-1/1"), ("e2e/door.mjs", "door-1/1")] {
+        run(Command::new("node")
+            .args([visit, &address, "--unit", unit, "--as", "Ada", "--wait", "90"])
+            .arg("--shots")
+            .arg(target.join("page-shots"))
+            .current_dir(&ui))?;
+    }
+    Ok(())
 }
 
 /// The demonstration, stopped in order when the test is over.

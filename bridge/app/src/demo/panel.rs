@@ -47,7 +47,7 @@ impl Panel {
             [x + off[0], y + off[1], z + off[2]]
         };
         let places = [
-            beside(of("door"), [0.72, -0.06, 1.0]),
+            beside(of("door"), [0.74, -0.06, 0.8]),
             beside(of("letter-box"), [0.0, -0.1, 0.55]),
             [right + 0.7, y, z],
         ];
@@ -69,7 +69,7 @@ impl Panel {
             part(READER, "reader", reader, [0.16, 0.06, 0.24], [0.2, 0.45, 0.75]),
             part(BELL, "bell", bell, [0.12, 0.06, 0.12], [0.75, 0.6, 0.25]),
             part(DISPLAY, "display", [x, y - 0.05, z + 1.0], [0.46, 0.05, 0.2], [0.16, 0.4, 0.3]),
-            part(STANDS, "stand", [reader[0], reader[1] + 0.06, z + 0.5], [0.06, 0.06, 1.0], DARK),
+            part(STANDS, "stand", [reader[0], reader[1] + 0.06, z + 0.4], [0.06, 0.06, 0.8], DARK),
             part(STANDS + 1, "stand", [x, y, z + 0.6], [0.1, 0.06, 1.2], DARK),
             part(STANDS + 2, "foot", [x, y, z + 0.02], [0.4, 0.3, 0.04], DARK),
         ];

@@ -67,7 +67,7 @@ pub(crate) async fn open(
         );
         if kind == "door" {
             // Not at a right angle: what stands on the leaf is to be read from the front, too.
-            notecard.push_str("amount = 66\n");
+            notecard.push_str("amount = -66\n");
         }
         if let Some(thing) = things::build(kind, id, foot, notecard.clone()) {
             room.object.push(thing);

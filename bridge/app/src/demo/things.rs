@@ -30,11 +30,11 @@ fn parts(kind: &str) -> Option<(f64, &'static [Part])> {
             ],
         ),
         "switch" => (
-            0.7,
+            0.85,
             &[
                 ("post", BOX, [0.0, 0.04, 0.7], [0.12, 0.06, 1.4], STEEL),
-                ("plate", BOX, [0.0, 0.0, 1.22], [0.5, 0.03, 0.56], PALE),
-                ("unit 1 rocker", BOX, [0.0, -0.04, 1.22], [0.4, 0.1, 0.44], UNKNOWN),
+                ("plate", BOX, [0.0, 0.0, 1.22], [0.68, 0.03, 0.54], PALE),
+                ("unit 1 rocker", BOX, [0.0, -0.04, 1.22], [0.58, 0.1, 0.4], UNKNOWN),
                 ("light", BOX, [0.0, -0.02, 1.47], [0.12, 0.02, 0.03], UNKNOWN),
                 ("foot", BOX, [0.0, 0.04, 0.02], [0.4, 0.3, 0.04], STEEL),
             ],
@@ -49,11 +49,11 @@ fn parts(kind: &str) -> Option<(f64, &'static [Part])> {
             ],
         ),
         "alarm" => (
-            0.7,
+            0.8,
             &[
                 ("pole", BOX, [0.0, 0.0, 0.75], [0.14, 0.14, 1.5], STEEL),
                 ("foot", BOX, [0.0, 0.0, 0.02], [0.4, 0.4, 0.04], STEEL),
-                ("unit 1 beacon", BOX, [0.0, 0.0, 1.72], [0.44, 0.2, 0.32], UNKNOWN),
+                ("unit 1 beacon", BOX, [0.0, 0.0, 1.75], [0.64, 0.3, 0.38], UNKNOWN),
                 ("light", BOX, [0.0, -0.08, 1.36], [0.08, 0.02, 0.08], UNKNOWN),
                 ("socket", CYLINDER, [0.0, 0.0, 1.53], [0.24, 0.24, 0.06], PALE),
             ],
@@ -61,11 +61,11 @@ fn parts(kind: &str) -> Option<(f64, &'static [Part])> {
         "letter-box" => (
             0.8,
             &[
-                ("box", BOX, [0.0, 0.0, 1.05], [0.5, 0.4, 0.4], [0.2, 0.26, 0.36]),
-                ("slot", BOX, [0.0, -0.205, 1.16], [0.36, 0.01, 0.03], [0.03, 0.03, 0.03]),
+                ("box", BOX, [0.0, 0.0, 1.05], [0.62, 0.4, 0.44], [0.2, 0.26, 0.36]),
+                ("slot", BOX, [0.0, -0.205, 1.19], [0.44, 0.01, 0.03], [0.03, 0.03, 0.03]),
                 ("post", BOX, [0.0, 0.0, 0.425], [0.1, 0.1, 0.85], STEEL),
                 ("foot", BOX, [0.0, 0.0, 0.02], [0.4, 0.3, 0.04], STEEL),
-                ("unit 1 flag", BOX, [0.08, -0.23, 1.0], [0.5, 0.03, 0.16], UNKNOWN),
+                ("unit 1 flag", BOX, [0.04, -0.23, 1.0], [0.6, 0.03, 0.2], UNKNOWN),
             ],
         ),
         _ => return None,
@@ -103,8 +103,10 @@ pub(crate) fn build(kind: &str, id: &str, foot: [f64; 3], notecard: String) -> O
     let position = [foot[0] + at[0], foot[1] + at[1], foot[2] + at[2]];
     let mut root = prim(kind, id, position, *size, notecard);
     (root.shape, root.colour) = (*shape, *colour);
-    let rest = rest.iter().map(|(name, shape, [x, y, z], size, colour)| {
-        part((*name).to_owned(), *shape, [x - at[0], y - at[1], z - at[2]], *size, *colour)
+    let rest = rest.iter().map(|(name, shape, [x, y, z], size, colour)| PrimPlan {
+        // A leaf that has its hinge on the right shows its face to whoever looks from the left.
+        turned: if name.ends_with(" leaf") { 180.0 } else { 0.0 },
+        ..part((*name).to_owned(), *shape, [x - at[0], y - at[1], z - at[2]], *size, *colour)
     });
     Some(ObjectPlan { prim: std::iter::once(root).chain(rest).collect(), owner: None, key: None })
 }

@@ -227,10 +227,13 @@ if (query.has("test")) {
         : [...world.units].find(([key, unit]) => unit.power === "off" && !unit.stale && stage?.spot(key))?.[0],
     spot: (key: string) => stage?.spot(key),
     focused: () => stage?.focused,
+    count: () => world.units.size,
     look: (key: string) => {
       const unit = world.units.get(key);
       const shape = unit && lookOf(unit).path;
-      return unit && { label: unit.label, power: unit.power, word: unit.word, shape, ...stage?.shown(key) };
+      const prim = world.prims.get(world.primOf.get(key) ?? -1);
+      const place = prim && [...prim.pos, ...prim.rot];
+      return unit && { label: unit.label, power: unit.power, word: unit.word, shape, place, ...stage?.shown(key) };
     },
   };
   Object.assign(window, { primrack: eyes });

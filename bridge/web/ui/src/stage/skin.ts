@@ -63,7 +63,7 @@ vec3 front(vec3 body) {
   float soft = fwidth(edge) + 1e-5;
   body *= mix(1.7, 1.0, smoothstep(rim - soft, rim + soft, edge));
   // A tall front (a door) carries its sign at eye height.
-  if (h > w) { float sign_h = w * 0.42; m.y -= (h - sign_h) * 0.72; h = sign_h; }
+  if (h > 1.4 * w) { float sign_h = w * 0.42; m.y -= (h - sign_h) * 0.72; h = sign_h; }
   float big = min(0.62 * h, 0.2 * w);
   float x0 = min(0.19 * h, 0.05 * w) + rim;
   vec2 at = (m - vec2(x0, 0.5 * (h - big))) / big;

@@ -31,6 +31,7 @@ import { Solids } from "./solids.ts";
 const BACKGROUND = new Color("#0a0e13");
 /** Frames a second while only lamps pulse. */
 const PULSE = 20;
+const PULSE_SOFT = 8;
 /** Labels on fronts are read up to this far, in metres. */
 const READ = 26;
 
@@ -62,6 +63,7 @@ export class Stage {
   #front = new Vector3(0, -1, 0);
   #framed = false;
   #gone = false;
+  #begun = false;
   #asked = false;
   #last = 0;
   #drawn = 0;
@@ -199,10 +201,17 @@ export class Stage {
       : new Vector3(0, Math.sign(front.y), 0);
   }
 
-  /** The view of the whole room. */
-  home(jump: boolean): void {
+  /** The view of the room: all of it, or on a narrow screen as much of its middle as can be read. */
+  home(jump: boolean, all = false): void {
     const middle = this.#low.clone().add(this.#high).multiplyScalar(0.5);
-    const wide = Math.abs(this.#front.y) > 0.5 ? this.#high.x - this.#low.x : this.#high.y - this.#low.y;
+    let wide = Math.abs(this.#front.y) > 0.5 ? this.#high.x - this.#low.x : this.#high.y - this.#low.y;
+    const some = Math.max(2.2, (this.#width / this.#height) * 6.2);
+    if (!all && this.#width <= 760 && wide > some * 1.2) {
+      wide = some;
+      const centre = this.#crowd();
+      middle.x = centre.x;
+      middle.y = centre.y;
+    }
     const deep = Math.abs(this.#front.y) > 0.5 ? this.#high.y - this.#low.y : this.#high.x - this.#low.x;
     const tall = this.#high.z - this.#low.z;
     const free = this.#free();
@@ -215,6 +224,18 @@ export class Stage {
     const from = this.#front.clone().addScaledVector(side, -0.24).add(new Vector3(0, 0, deepRoom ? 0.62 : 0.2));
     this.#eye.frame(middle, from, reach, jump);
     this.wake();
+  }
+
+  /** Where most of the units are. */
+  #crowd(): Vector3 {
+    const sum = new Vector3();
+    let count = 0;
+    for (const prim of this.world.prims.values()) {
+      if (prim.unit === null) continue;
+      sum.add(new Vector3(...prim.pos));
+      count += 1;
+    }
+    return sum.divideScalar(Math.max(count, 1));
   }
 
   /** The part of the picture that no card covers. */
@@ -274,11 +295,18 @@ export class Stage {
     const unit = pointed && this.world.units.get(unitKey(pointed));
     const clock = Date.now() + this.world.skew;
     this.#labels.point(pointed, unit, clock, this.#camera, this.#width, this.#height);
+    // For whoever measures how long it takes until there is something to see.
+    if (!this.#begun && this.world.units.size > 0) {
+      this.#begun = true;
+      performance.mark("primrack-units-drawn");
+    }
     this.#drawn += 1;
     this.holder.dataset["frames"] = String(this.#drawn);
-    this.#adapt(performance.now() - started, dt, moving);
+    const took = performance.now() - started;
+    this.#adapt(took, dt, moving);
     if (moving || turning) this.wake();
-    else if (pulsing) setTimeout(() => this.wake(), 1000 / PULSE);
+    // What pulses for minutes leaves the processor to others, above all where it is what draws.
+    else if (pulsing) setTimeout(() => this.wake(), Math.max(1000 / (this.options.software ? PULSE_SOFT : PULSE), took * 3));
   }
 
   #pulses(): boolean {
@@ -493,7 +521,7 @@ export class Stage {
       if (prim !== undefined && !event.repeat) this.options.touch(prim);
       return;
     }
-    if (event.code === "Home") this.home(false);
+    if (event.code === "Home") this.home(false, true);
     else if (this.#eye.key(event.code, true)) {
       event.preventDefault();
       this.wake();
@@ -557,7 +585,7 @@ export class Stage {
     });
     gait.title = "Walk: drag to look, W A S D to walk, press the floor to go there";
     gait.setAttribute("aria-pressed", "false");
-    const whole = button("Whole room", "tool", () => this.home(false));
+    const whole = button("Whole room", "tool", () => this.home(false, true));
     const help = button("Help", "tool", () => this.#help(help));
     return [help, whole, gait];
   }
