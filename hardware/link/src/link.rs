@@ -101,6 +101,7 @@ impl Link {
             commands,
             inputs: input_tx,
             held: None,
+            heard_here: false,
             status: status_tx,
             traffic: traffic.clone(),
             waiting: HashMap::new(),
@@ -229,6 +230,8 @@ struct Driver {
     inputs: mpsc::Sender<Input>,
     /// The input that waits for room in the channel.
     held: Option<Input>,
+    /// A board was adopted on this connection.
+    heard_here: bool,
     status: watch::Sender<Arc<Status>>,
     traffic: broadcast::Sender<Arc<Traffic>>,
     /// Who waits for which request; the session bounds how many there are.
@@ -245,7 +248,10 @@ impl Driver {
                 event = self.port.next() => {
                     let now = Instant::now();
                     match event {
-                        PortEvent::Connected => self.session.opened(now),
+                        PortEvent::Connected => {
+                            self.heard_here = false;
+                            self.session.opened(now);
+                        }
                         PortEvent::Bytes(bytes) => {
                             if self.traffic.receiver_count() > 0 {
                                 tell(&self.traffic, true, now, bytes);
@@ -296,7 +302,10 @@ impl Driver {
                 self.port.write(line.as_bytes());
             }
         }
-        if self.session.status().phase == Phase::Silent && self.port.redial_when_silent() {
+        self.heard_here |= self.session.status().adopted();
+        // A board was here and is silent: the connection may be dead without a word. A new one cannot be.
+        if self.session.status().phase == Phase::Silent && self.heard_here && self.port.redial_when_silent() {
+            self.heard_here = false;
             let words = self.session.status().words.clone();
             self.port.hang_up();
             self.session.closed(now, &words);

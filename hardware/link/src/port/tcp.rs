@@ -55,5 +55,7 @@ fn tune(stream: &TcpStream) -> std::io::Result<()> {
     sockopt::set_tcp_keepidle(stream, Duration::from_secs(10))?;
     sockopt::set_tcp_keepintvl(stream, Duration::from_secs(5))?;
     sockopt::set_tcp_keepcnt(stream, 3)?;
+    // Keep-alives rest while bytes are unacknowledged; then this counts, in milliseconds.
+    sockopt::set_tcp_user_timeout(stream, 15_000)?;
     Ok(())
 }

@@ -230,7 +230,9 @@ pub struct Session {
 impl Session {
     /// A session that has no line yet. `number` is random, from 1; two runs of a host are told apart by it.
     #[must_use]
-    pub fn new(config: SessionConfig, number: u16, now: Instant) -> Self {
+    pub fn new(mut config: SessionConfig, number: u16, now: Instant) -> Self {
+        // What the contract allows.
+        config.lease = config.lease.clamp(Duration::from_millis(500), Duration::from_secs(60));
         Self {
             config,
             number: number.max(1),
@@ -758,8 +760,16 @@ impl Session {
         }
         self.flight.landed(seq);
         if self.hi.take_if(|hi| hi.seq == seq).is_some() {
-            if answer == Ok(Answer::Value(u32::from(self.number))) && self.status.phase == Phase::Adopting {
-                self.adopted(now);
+            if self.status.phase == Phase::Adopting {
+                match answer {
+                    Ok(Answer::Value(number)) if number == u32::from(self.number) => self.adopted(now),
+                    Ok(_) => self.hi = Some(Sending::new(now + request::RESEND_MOST, None)),
+                    Err(refusal) => {
+                        self.hi = Some(Sending::new(now + request::RESEND_MOST, None));
+                        let words = format!("the board said hello and will not be adopted: {refusal}");
+                        self.enter(Phase::Adopting, now, words);
+                    }
+                }
             }
             return;
         }
@@ -814,7 +824,10 @@ impl Session {
             let Some(set) = self.sets[output].take_if(|set| set.sending.expired(now)) else { continue };
             self.flight.abandoned(set.sending.seq, now);
             self.wanted[output] = set.before;
-            // It may or may not have been done.
+            // It may or may not have been done, so what was wanted before is said again.
+            if let Some(before) = set.before.filter(|before| before.until.is_none()) {
+                self.assert(output, before, now);
+            }
             self.status.outputs[output] = None;
             self.status_changed = true;
             self.end(set.ticket, Err(RequestError::NoAnswer(waited)));

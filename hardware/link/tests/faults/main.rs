@@ -238,6 +238,30 @@ fn a_set_that_nobody_answers_is_given_up_and_not_done_later() {
 }
 
 #[test]
+fn what_was_wanted_before_a_set_that_came_to_nothing_is_wanted_again() {
+    let mut bench = Bench::adopted();
+    bench.set(1, 4, None).unwrap();
+    // It reaches the board, but no answer comes back.
+    bench.up.errors = 1_000_000;
+    let ticket = bench.session.set(1, 2, None, bench.now);
+    assert!(matches!(bench.result(ticket), Err(RequestError::NoAnswer(_) | RequestError::Down(_))));
+    assert_eq!(bench.value(1), 2, "nobody could know");
+    bench.up.errors = 0;
+    bench.until(Duration::from_secs(3), |bench| bench.value(1) == 4);
+}
+
+#[test]
+fn a_lease_that_the_contract_does_not_know_is_brought_into_its_bounds() {
+    for lease in [Duration::ZERO, 100 * MS, Duration::from_secs(3600)] {
+        let mut bench =
+            Bench::with(SoftConfig::default(), SessionConfig { lease, ..SessionConfig::default() });
+        bench.until(Duration::from_secs(1), |bench| bench.is_adopted());
+        bench.pass(Duration::from_secs(10));
+        assert_eq!(bench.session.status().adoptions, 1);
+    }
+}
+
+#[test]
 fn the_newest_set_wins_and_the_older_is_told_so() {
     let mut bench = Bench::adopted();
     let older = bench.session.set(0, 1, None, bench.now);
