@@ -204,9 +204,8 @@ mod tests {
     fn opensim_grants_an_owner_a_burst_of_five_then_25_a_second() {
         let mut t = Throttles::new(Profile::OpenSimMaster);
         let owner = Uuid::from_u128(7000);
-        let mut at_once = |from: u128, now| {
-            (from..from + 100).filter(|o| t.take(Uuid::from_u128(*o), owner, now)).count()
-        };
+        let mut at_once =
+            |from: u128, now| (from..from + 100).filter(|o| t.take(Uuid::from_u128(*o), owner, now)).count();
         assert_eq!(at_once(0, 0), 3, "the first time it is an object's burst");
         assert_eq!(at_once(100, S), 5);
         let granted = (0..1000)

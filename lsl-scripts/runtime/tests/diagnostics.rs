@@ -33,6 +33,30 @@ fn a_typo_a_missing_function_and_a_type_error_are_explained() {
 }
 
 #[test]
+fn linden_shares_names_between_kinds_and_returns_no_void_at_the_end() {
+    for source in [
+        "integer test; test() { } default { state_entry() { } }",
+        "integer test; default { state_entry() { state test; } } state test { state_entry() { } }",
+        "test() { } default { state_entry() { state test; } } state test { state_entry() { } }",
+    ] {
+        assert_eq!(errors(SecondLife, source), ["duplicate-name"], "{source}");
+        assert!(errors(OpenSimMaster, source).is_empty(), "{source}");
+    }
+    for (body, code) in
+        [("return llOwnerSay(\"\");", Some("return-value")), ("if (1) return llOwnerSay(\"\");", None)]
+    {
+        let found = errors(SecondLife, &entry(body));
+        assert_eq!(found.first().copied(), code, "{body}");
+        assert!(errors(OpenSimMaster, &entry(body)).is_empty(), "{body}");
+    }
+    // A label and a local variable may have any name.
+    assert!(
+        errors(SecondLife, "test() { } default { state_entry() { integer test = 1; jump test; @test; } }")
+            .is_empty()
+    );
+}
+
+#[test]
 fn what_a_grid_lacks_is_said_with_the_grid_that_has_it() {
     let write = entry("llLinksetDataWrite(\"a\", \"b\");");
     assert!(errors(OpenSim093, &write).is_empty());

@@ -149,10 +149,13 @@ fn what_leaves_nothing_is_an_error() {
 #[test]
 fn a_list_is_sorted_where_it_is() {
     for grid in [Profile::OpenSim093, OpenSimMaster] {
-        let sorted = "list l = [3, \"c\", 1, \"a\"]; osListSortInPlace(l, 2, TRUE); say(llDumpList2String(l, \"\"));";
+        let sorted =
+            "list l = [3, \"c\", 1, \"a\"]; osListSortInPlace(l, 2, TRUE); say(llDumpList2String(l, \"\"));";
         assert_eq!(says(grid, "", sorted), "1a3c");
         let strided = "osListSortInPlaceStrided(g, 2, 1, FALSE); say(llDumpList2String(g, \"\")); osListSortInPlace([2, 1], 1, TRUE);";
         assert_eq!(says(grid, "list g = [1, \"a\", 2, \"b\"];", strided), "2b1a");
     }
-    assert!(errors(OpenSim092, "default { state_entry() { list l; osListSortInPlace(l, 1, TRUE); } }").is_empty());
+    assert!(
+        errors(OpenSim092, "default { state_entry() { list l; osListSortInPlace(l, 1, TRUE); } }").is_empty()
+    );
 }

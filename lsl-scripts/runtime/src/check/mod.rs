@@ -120,6 +120,7 @@ impl<'s, 'src> Checker<'s, 'src> {
     fn script(&mut self, tree: &ast::Script) -> hir::Script {
         self.declare_functions(tree);
         self.declare_states(tree);
+        self.shared_names(tree);
         let globals = tree.globals.iter().map(|g| self.global(g)).collect();
         let functions = tree.functions.iter().map(|f| self.function(f)).collect();
         let mut states: Vec<hir::State> = tree.states.iter().map(|s| self.state(s)).collect();
@@ -169,6 +170,26 @@ impl<'s, 'src> Checker<'s, 'src> {
 
     fn previously(&self, span: Span) -> String {
         format!("the first one is on line {}", self.line(span))
+    }
+
+    /// On Second Life variables, functions and states share their names.
+    fn shared_names(&mut self, tree: &ast::Script) {
+        if self.profile != Profile::SecondLife {
+            return;
+        }
+        let variables = tree.globals.iter().map(|g| ("global variable", &g.name));
+        let functions = tree.functions.iter().map(|f| ("function", &f.name));
+        let states = tree.states.iter().map(|s| ("state", &s.name));
+        let mut taken: HashMap<&str, (&str, Span)> = HashMap::new();
+        for (what, name) in variables.chain(functions).chain(states) {
+            let (kind, first) = *taken.entry(name.text.as_str()).or_insert((what, name.span));
+            // Two of a kind are reported where that kind is declared.
+            if kind != what {
+                let hint = format!("the {kind} is on line {}; choose another name", self.line(first));
+                let text = format!("a {what} named {}, as a {kind} is already", name.text);
+                self.sink.error_hint(name.span, "duplicate-name", text, hint);
+            }
+        }
     }
 
     fn declare_functions(&mut self, tree: &ast::Script) {

@@ -393,6 +393,14 @@ impl Checker<'_, '_> {
                             format!("write return; or give the function the type {}", v.ty.name())
                         },
                     );
+                } else if !v.is_error() && self.profile == Profile::SecondLife && self.conditional == 0 {
+                    // Linden's compiler lets it pass below an if or a loop, and only there.
+                    self.sink.error_hint(
+                        span,
+                        "return-value",
+                        "Second Life does not return a call without a value here",
+                        "write the call as a statement, then return;",
+                    );
                 }
                 Some(v)
             }
