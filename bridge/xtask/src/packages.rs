@@ -20,6 +20,11 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("/usr/include/simavr/sim_avr.h", &["libsimavr-dev"]),
     ("/usr/include/libelf.h", &["libelf-dev"]),
     ("/usr/sbin/ser2net", &["ser2net"]),
+    ("/usr/sbin/pcscd", &["pcscd"]),
+    ("/usr/lib/pcsc/drivers/serial/libifdvpcd.so", &["vsmartcard-vpcd"]),
+    ("/usr/include/PCSC/winscard.h", &["libpcsclite-dev"]),
+    // Binds the C library of OSDP when that is built.
+    ("/usr/lib/llvm-14/lib/libclang.so", &["libclang-dev"]),
 ];
 
 /// Makes sure that every needed program is there.

@@ -35,6 +35,7 @@ pub(crate) fn run() -> Result<()> {
     step("build", &mut || cargo(&["build", "--quiet", "--workspace", "--bins"]))?;
     step("page", &mut || page::test(root()?))?;
     step("tests", &mut tests)?;
+    step("readers behind features", &mut readers)?;
     println!("── all in {:.0} s", started.elapsed().as_secs_f32());
     Ok(())
 }
@@ -48,6 +49,21 @@ fn tests() -> Result<()> {
     } else {
         cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
     }
+}
+
+/// What PC/SC and OSDP readers add to the line's crate, linted and tested. In a target folder of its own: with these features, and without the
+/// rest of the workspace, every dependency would be built anew at each turn.
+fn readers() -> Result<()> {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| root().map(|root| root.join("target")), |dir| Ok(dir.into()))?;
+    let target = target.join("readers");
+    let target = target.to_str().context("the target folder has a strange name")?;
+    let crate_with = ["-p", "primrack-link", "--features", "osdp,pcsc", "--target-dir", target];
+    cargo(
+        &[&["clippy", "--quiet"], &crate_with[..], &["--all-targets", "--", "--deny", "warnings"]].concat(),
+    )?;
+    let tests = ["--lib", "--test", "osdp", "--test", "pcsc"];
+    cargo(&[&["test", "--quiet"], &crate_with[..], &tests].concat())
 }
 
 fn root() -> Result<&'static Path> {
