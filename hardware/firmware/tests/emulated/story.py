@@ -426,6 +426,24 @@ def story(emu, host):
     edges = emu.edges - before
     check(edges == 100, f"1 % byte errors both ways: 100 sets, {edges} edges, {took:.1f} s; " + emu.do("stats"))
 
+    # Unplugged while a badge is shown; the board keeps running.
+    host.stop = True
+    emu.do("unplug")
+    emu.do("card 0 04AABBCCDDEEFF ntag213")
+    time.sleep(1.0)
+    emu.do("card 0 none")
+    os.close(host.fd)
+    emu.do("plug")
+    start = time.monotonic()
+    host = Host(emu.link)
+    host.seq = 5000
+    host.send("0 who")
+    hello = host.wait("hello", 2)
+    answer, _ = host.ask("hi 1 4714 3000")
+    check(answer == ["ok", "4714"] and time.monotonic() - start < 0.25, f"unplugged and back: adopted after {1000 * (time.monotonic() - start):.0f} ms")
+    seen = host.wait("tag", 2, "04AABBCCDDEEFF")
+    check(seen is not None and int(seen[1][3]) > 900, "a badge shown meanwhile comes with its age: " + " ".join(seen[1]) if seen else "a badge shown meanwhile")
+
     # Silence.
     host.ask("set 0 0 0")
     host.ask("set 0 1 0")
