@@ -72,6 +72,17 @@ with open(os.path.join(DATA, "opensim_functions.tsv"), encoding="utf-8") as f:
         have = set(row["grids"]) | set(letters(versions))
         row["grids"] = "".join(c for c in ORDER if c in have)
         row["os"] = OPENSIM_SLEEP.get(name, 0.0)
+# Functions of the simulator's other two interfaces, ILS_Api and IMOD_Api, which the data set leaves out. YEngine takes
+# whatever its script class has (AddInterfaceMethods), so that they compile in every version; modInvoke… takes any number of
+# arguments and has no place in a table of signatures.
+for name, ret, args in [
+    ("lsClearWindlightScene", "void", []),
+    ("lsGetWindlightScene", "list", [("list", "rules")]),
+    ("lsSetWindlightScene", "integer", [("list", "rules")]),
+    ("lsSetWindlightSceneTargeted", "integer", [("list", "rules"), ("key", "target")]),
+    ("modSendCommand", "string", [("string", "module"), ("string", "command"), ("string", "k")]),
+]:
+    rows[(name, ret, tuple(t for t, _ in args))] = {"args": args, "grids": "23m", "sl": 0.0, "os": 0.0}
 with open(os.path.join(HERE, "functions.tsv"), "w", encoding="utf-8") as out:
     out.write("# name\tresult\targuments\tgrids\tsleep on Second Life\tsleep in OpenSimulator\n")
     for (name, ret, _), r in sorted(rows.items(), key=lambda kv: (kv[0][0], len(kv[0][2]), kv[0])):
