@@ -26,6 +26,8 @@ use crate::session::{Answer, Input, Phase, RequestError, Session, SessionConfig,
 const INPUTS: usize = 64;
 /// Commands that wait for the driver; senders wait then.
 const COMMANDS: usize = 32;
+/// How often the session looks at the time while the line takes nothing.
+const STUCK: Duration = Duration::from_millis(20);
 /// How long a farewell may take.
 const FAREWELL: Duration = Duration::from_millis(200);
 
@@ -243,7 +245,12 @@ impl Driver {
         loop {
             self.settle();
             let deadline = self.session.deadline();
-            let until = deadline.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+            let now = Instant::now();
+            let mut until = deadline.unwrap_or_else(|| now + Duration::from_secs(3600));
+            if !self.port.is_idle() {
+                // What is due cannot go before the line takes what it was given: that wakes us, not the time.
+                until = until.max(now + STUCK);
+            }
             tokio::select! {
                 event = self.port.next() => {
                     let now = Instant::now();

@@ -1,15 +1,18 @@
 //! Links over real ports: memory, ptys with a stable name, TCP. The boards are software boards.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use primrack_link::message::{Happening, ResetCause, Uid};
 use primrack_link::plain::PlainFormat;
-use primrack_link::port::{Port, PortAddress, PortError, PortEvent};
+use primrack_link::port::{BoxFuture, Dial, Port, PortAddress, PortError, PortEvent, Wire};
 use primrack_link::session::{Phase, RequestError, STALE_AFTER};
 use primrack_link::soft::{SoftBoard, SoftConfig};
 use primrack_link::{Link, LinkConfig, RunningLink};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -285,4 +288,68 @@ async fn the_text_of_a_board_is_no_badge() {
     let (mut board, _) = timeout(LONG, server.accept()).await.unwrap().unwrap();
     board.write_all(b"DEADBEEF\n").await.unwrap();
     assert!(timeout(Duration::from_millis(200), running.inputs.recv()).await.is_err());
+}
+
+/// Time on processors that this thread has used.
+fn used() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("nanoseconds"))
+}
+
+/// A line that is open, and takes no byte and gives none.
+struct Stuck;
+
+impl AsyncRead for Stuck {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+impl AsyncWrite for Stuck {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+struct StuckDial;
+
+impl Dial for StuckDial {
+    fn dial(&mut self) -> BoxFuture<Result<Box<dyn Wire>, PortError>> {
+        Box::pin(async { Ok(Box::new(Stuck) as Box<dyn Wire>) })
+    }
+
+    fn describe(&self) -> String {
+        "stuck".to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_takes_nothing_and_a_board_that_is_deaf_cost_no_processor() {
+    let stop = CancellationToken::new();
+    let _guard = stop.clone().drop_guard();
+    let stuck = Link::start(Box::new(StuckDial), &LinkConfig::default(), stop.child_token());
+    let board = SoftBoard::start(SoftConfig::default(), stop.child_token());
+    let running = Link::start(board.dial(), &LinkConfig::default(), stop.child_token());
+    running.link.adopted(LONG).await.unwrap();
+    board.turn(|knobs| knobs.deaf = true);
+    board.badge(0, uid());
+    // And a board that has ended for good.
+    let ended = CancellationToken::new();
+    let gone = SoftBoard::start(SoftConfig::default(), ended.clone());
+    ended.cancel();
+    let _gone = Link::start(gone.dial(), &LinkConfig::default(), stop.child_token());
+    // All of them run on this one thread.
+    let before = used();
+    until(&running.link, |status| status.phase == Phase::Silent).await;
+    until(&stuck.link, |status| status.phase == Phase::Silent).await;
+    let cost = used() - before;
+    assert!(cost < Duration::from_millis(500), "{cost:?} of three seconds");
 }

@@ -228,8 +228,12 @@ impl Task {
         let idle = Instant::now() + Duration::from_secs(3600);
         let late = self.late.iter().map(|(at, _)| *at).min();
         let shared = lock(&self.shared);
-        let firmware =
+        let mut firmware =
             shared.firmware.deadline().filter(|_| self.wire.is_some() || shared.firmware.adopted());
+        if shared.knobs.deaf {
+            // What it would say stays due: only the leases are looked at.
+            firmware = Some(Instant::now() + Duration::from_millis(5));
+        }
         firmware.into_iter().chain(late).min().unwrap_or(idle)
     }
 
@@ -329,10 +333,14 @@ impl Dial for SoftDial {
 
     fn hint(&mut self) -> BoxFuture<()> {
         let mut plugged = self.plugged.clone();
+        // Only a change since the last attempt is a hint: a board that ended stays plugged in.
         Box::pin(async move {
-            if plugged.wait_for(|plugged| *plugged).await.is_err() {
-                std::future::pending::<()>().await;
+            while plugged.changed().await.is_ok() {
+                if *plugged.borrow_and_update() {
+                    return;
+                }
             }
+            std::future::pending().await;
         })
     }
 

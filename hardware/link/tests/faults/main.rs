@@ -77,6 +77,7 @@ fn one_per_cent_of_bytes_damaged_both_ways_neither_wrong_nor_doubled_nor_lost_in
     bench.pass(Duration::from_secs(1));
     (bench.down.errors, bench.up.errors) = (10_000, 10_000);
     let before = bench.board.outputs()[0].clone();
+    let start = bench.now;
     for turn in 1..=1000_u32 {
         let value = turn % 2;
         assert_eq!(bench.set(0, value, None), Ok(Answer::Value(value)), "set {turn}");
@@ -87,6 +88,11 @@ fn one_per_cent_of_bytes_damaged_both_ways_neither_wrong_nor_doubled_nor_lost_in
     assert_eq!(after.executed - before.executed, 1000);
     assert!(bench.session.status().counters.resent > 100, "the noise was felt");
     assert_eq!(bench.session.status().adoptions, 1);
+    let each = (bench.now - start) / 1000;
+    println!(
+        "a set through one per cent of damage takes {each:?} on average, {:?}",
+        bench.session.status().counters
+    );
 }
 
 #[test]

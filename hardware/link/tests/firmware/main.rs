@@ -124,6 +124,7 @@ async fn badges_of_all_three_readers_arrive() {
 async fn damaged_bits_both_ways_lose_and_double_nothing() {
     let mut bench = Bench::adopted().await;
     bench.board.command("ber both 0.01").await;
+    let start = Instant::now();
     for turn in 1..=200_u32 {
         bench.set(LATCH, turn % 2).await;
     }
@@ -131,7 +132,9 @@ async fn damaged_bits_both_ways_lose_and_double_nothing() {
     assert!(!bench.latch().await);
     let stats = bench.running.link.stats().await.unwrap();
     assert!(stats.bad_frames > 10, "the damage was felt: {stats:?}");
-    assert!(bench.running.link.status().borrow().counters.bad_frames > 10);
+    let counters = bench.running.link.status().borrow().counters;
+    println!("200 sets through damage: {:?}, {stats:?}, {counters:?}", start.elapsed());
+    assert!(counters.bad_frames > 10, "{counters:?}");
 }
 
 #[tokio::test]
