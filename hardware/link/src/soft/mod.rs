@@ -340,7 +340,7 @@ impl Dial for SoftDial {
                     return;
                 }
             }
-            std::future::pending().await;
+            std::future::pending::<()>().await;
         })
     }
 
