@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use primrack_link::message::Uid;
 use primrack_lsl::Profile;
 use primrack_lsl::source::expand;
+use primrack_model::{Action, Actor, ActorKind, Edge, Intent, IntentId, TargetId, UnixMs, Via};
 use primrack_region::{
     AvatarPlan, ObjectPlan, PrimPlan, PrimView, Region, RegionEvent, RegionSettings, ScriptPlan,
 };
@@ -334,6 +337,109 @@ units = { 1 = 'post' }
     bridge.stop().await;
 }
 
+/// Everything at once with a board behind it, played in software: a badge opens the door, which closes by itself; its
+/// button raises the flag, which a touch lowers; a server that dies sounds the alarm, which a touch silences.
+async fn a_board_moves_what_stands_in_the_world(profile: Profile) {
+    let config = "
+[backends.gate.board]
+port = 'soft'
+badges_file = 'badges'
+[backends.gate.board.readers.0]
+target = 'front'
+[backends.gate.board.buttons.0]
+target = 'post'
+[backends.gate.board.doors.front]
+open_s = 2
+lock = 2
+kind = 'lock'
+[backends.gate.board.outputs.post]
+[backends.gate.board.alarms.died]
+crash_of = 'frail'
+[backends.local.process]
+state_dir = 'processes'
+[backends.local.process.servers.frail]
+command = ['/bin/sh', '-c', 'sleep 1; exit 7']
+[targets.front]
+backend = 'gate'
+[targets.post]
+backend = 'gate'
+[targets.died]
+backend = 'gate'
+[targets.frail]
+backend = 'local'
+[objects.door-1]
+touch = 'toggle'
+units = { 1 = 'front' }
+[objects.letter-box-1]
+touch = 'toggle'
+units = { 1 = 'post' }
+[objects.alarm-1]
+touch = 'toggle'
+units = { 1 = 'died' }
+";
+    let config = format!("{WORLD}{config}")
+        .replace("owners = [", "operators = ['badge:ada', 'button:gate-0']\nowners = [");
+    let room = Room::new(&config, ["door-1", "letter-box-1", "alarm-1"]);
+    std::fs::write(room.at("badges"), "04ADA1B2C3D4E5 ada\n").unwrap();
+    std::fs::set_permissions(room.at("badges"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let bridge = TestBridge::start(room).await;
+    let board = bridge.bridge.boards.soft("gate").unwrap();
+    let address = bridge.address();
+    let things = vec![
+        ("door", thing("door", "leaf", [0.9, 0.05, 1.9], "moves = slide\n", 126.0, address)),
+        ("letter-box", thing("letter-box", "flag", [0.4, 0.04, 0.1], "", 128.0, address)),
+        ("alarm", thing("alarm", "beacon", [0.2; 3], "", 130.0, address)),
+    ];
+    let region = region(profile, things).await;
+    let closed = says(&region, "door-1", "leaf", "Closed (simulated)").await;
+    let down = says(&region, "letter-box-1", "flag", "Off (simulated)").await;
+    says(&region, "alarm-1", "beacon", "Quiet (simulated)").await;
+    let (_, mut events) = region.snapshot().await.unwrap();
+    let mut outputs = board.outputs();
+    let bolt = |outputs: &[primrack_link::soft::SoftOutput]| outputs[2].value;
+    assert_eq!(bolt(&outputs.borrow()), 0);
+
+    region.touch(STRANGER, closed.id).await.unwrap().unwrap();
+    told(&mut events, STRANGER, "may not").await;
+    board.badge(0, Uid::from_hex("04E7E1B2C3D4E5").unwrap());
+    board.badge(0, Uid::from_hex("04ADA1B2C3D4E5").unwrap());
+    soon("the bolt is drawn", outputs.wait_for(|outputs| bolt(outputs) == 1)).await.unwrap();
+    let open = says(&region, "door-1", "leaf", "Open (simulated)").await;
+    let (far, turned) = apart(&closed, &open);
+    assert!((far - 0.9 * 0.95).abs() < 0.01 && turned < 0.1, "it slid {far} m");
+    let again = says(&region, "door-1", "leaf", "Closed (simulated)").await;
+    assert!(apart(&closed, &again).0 < 1e-3);
+    soon("the bolt is back", outputs.wait_for(|outputs| bolt(outputs) == 0)).await.unwrap();
+
+    board.button(0, true);
+    board.button(0, false);
+    let up = says(&region, "letter-box-1", "flag", "On (simulated)").await;
+    assert!((89.0..91.0).contains(&apart(&down, &up).1));
+    region.touch(ada(), up.id).await.unwrap().unwrap();
+    says(&region, "letter-box-1", "flag", "Off (simulated)").await;
+
+    let ada_starts = Intent {
+        id: IntentId::now(),
+        actor: Actor::new(ActorKind::Avatar, OWNER, "Ada Lovelace"),
+        action: Action::Start,
+        target: TargetId::new("frail").unwrap(),
+        via: Via { edge: Edge::Cli, object: None, unit: None },
+        origin: None,
+        at: UnixMs::now(),
+    };
+    assert!(bridge.bridge.engine.submit(ada_starts).await.is_accepted());
+    let sounding = says(&region, "alarm-1", "beacon", "Sounding (simulated)").await;
+    assert!(sounding.spin[2] > 1.0 && sounding.face.bright);
+    region.touch(STRANGER, sounding.id).await.unwrap().unwrap();
+    told(&mut events, STRANGER, "may not").await;
+    region.touch(ada(), sounding.id).await.unwrap().unwrap();
+    let still = says(&region, "alarm-1", "beacon", "Acknowledged (simulated)").await;
+    assert!(still.spin == [0.0; 3] && still.light.is_some());
+    all_is_well(&region, profile).await;
+    region.stop().await;
+    bridge.stop().await;
+}
+
 macro_rules! on_every_grid {
     ($($deed:ident: $sl:ident, $os92:ident, $os93:ident, $master:ident;)*) => {$(
         #[tokio::test]
@@ -366,4 +472,6 @@ on_every_grid! {
         secondlife_alarm, opensim_0_9_2_alarm, opensim_0_9_3_alarm, opensim_master_alarm;
     a_letter_box_raises_its_flag:
         secondlife_letter_box, opensim_0_9_2_letter_box, opensim_0_9_3_letter_box, opensim_master_letter_box;
+    a_board_moves_what_stands_in_the_world:
+        secondlife_board, opensim_0_9_2_board, opensim_0_9_3_board, opensim_master_board;
 }

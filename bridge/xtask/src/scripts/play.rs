@@ -408,13 +408,43 @@ fn a_rack_of_255_units_stays_within_a_script_s_memory() {
 }
 
 #[test]
-fn the_notecard_that_is_handed_out_is_understood_but_for_its_key() {
+fn the_notecards_that_are_handed_out_are_understood_but_for_their_keys() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../lsl-scripts");
     let (made, warnings) = make(&folder).unwrap();
     assert_eq!(warnings, "");
-    let card = &made.iter().find(|r| r.path == "secondlife/rack/rack.conf").unwrap().text;
-    let card = card.replace("= a.SECRET", &format!("= a.{SECRET}"));
-    let mut stage = Stage::new(&rack(Profile::SecondLife), Profile::SecondLife, &card, &PRIMS);
-    stage.run();
-    assert_eq!(stage.world.owner, ["rack.conf is read: rack rack-1, units 0-3,7."]);
+    let text =
+        |path: String| &made.iter().find(|r| r.path == path).unwrap_or_else(|| panic!("no {path}")).text;
+    let objects = [
+        ("door", "leaf"),
+        ("switch", "rocker"),
+        ("lamp", "bulb"),
+        ("alarm", "beacon"),
+        ("letter-box", "flag"),
+    ];
+    for profile in Profile::ALL {
+        let mut told = Vec::new();
+        let racks: &[&str] = &PRIMS;
+        let things = objects.map(|(object, part)| (object, vec!["frame", part, "light"]));
+        for (object, prims) in std::iter::once(("rack", racks.to_vec())).chain(things) {
+            let card = text(format!("{profile}/{object}/{object}.conf"));
+            let card = card.replace("= a.SECRET", &format!("= a.{SECRET}"));
+            let mut stage =
+                Stage::new(text(format!("{profile}/{object}/{object}.lsl")), profile, &card, &prims);
+            stage.run();
+            told.append(&mut stage.world.owner);
+            text(format!("{profile}/{object}/README.md"));
+        }
+        assert_eq!(
+            told,
+            [
+                "rack.conf is read: rack rack-1, units 0-3,7.",
+                "door.conf is read: door door-1, units 1.",
+                "switch.conf is read: switch switch-1, units 1.",
+                "lamp.conf is read: lamp lamp-1, units 1.",
+                "alarm.conf is read: alarm alarm-1, units 1.",
+                "letter-box.conf is read: letter-box letter-box-1, units 1.",
+            ],
+            "{profile}"
+        );
+    }
 }

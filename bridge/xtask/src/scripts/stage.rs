@@ -236,6 +236,15 @@ impl World {
                     assert!(matches!(rest[1], Value::Float(_)));
                     2
                 }
+                23 => {
+                    use Value::{Float, Integer, Vector};
+                    assert!(matches!(&rest[..5], [Integer(_), Vector(_), Float(_), Float(_), Float(_)]));
+                    5
+                }
+                32 => {
+                    assert!(matches!(&rest[..3], [Value::Vector(_), Value::Float(_), Value::Float(_)]));
+                    3
+                }
                 9 => {
                     use Value::{Float, Integer, Vector};
                     assert!(matches!(

@@ -174,7 +174,7 @@ export class Stage {
     }
   }
 
-  /** Units stand a little in front of the middle of their rack. */
+  /** Units stand a little in front of the middle of their rack. Things with one unit say little: a raised flag, an open door. */
   #facing(prims: PrimView[]): Vector3 {
     const sums = new Map<string, { units: Vector3; count: number; rest: Vector3; others: number }>();
     for (const prim of prims) {
@@ -191,8 +191,9 @@ export class Stage {
       sums.set(prim.object, sum);
     }
     const front = new Vector3();
+    const most = Math.max(...[...sums.values()].map(({ count }) => count));
     for (const { units, count, rest, others } of sums.values()) {
-      if (count > 0 && others > 0) front.add(units.divideScalar(count).sub(rest.divideScalar(others)));
+      if (count > 0 && count * 2 >= most && others > 0) front.add(units.divideScalar(count).sub(rest.divideScalar(others)));
     }
     if (front.length() < 0.005) return new Vector3(0, -1, 0);
     // Rooms are built along the axes: the nearest one.
