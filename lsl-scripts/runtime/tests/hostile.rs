@@ -3,6 +3,7 @@
 mod common;
 
 use common::{errors, found, run_whole};
+use primrack_lsl::console::{RunOptions, run_source};
 use primrack_lsl::{Profile, check};
 use proptest::prelude::*;
 
@@ -11,6 +12,8 @@ fn deep_nesting_is_refused_and_never_overflows_the_stack() {
     let deep = 50_000;
     for body in [
         format!("x = {}1{};", "(".repeat(deep), ")".repeat(deep)),
+        format!("{}{}", "switch (x) { case 1: ".repeat(deep), "}".repeat(deep)),
+        "for (integer i; i; i) ".repeat(deep),
         format!("x = {}1;", "-".repeat(deep)),
         format!("x = {}1;", "- ".repeat(deep)),
         format!("x = {}1;", "!".repeat(deep)),
@@ -127,6 +130,38 @@ const WORDS: [&str; 60] = [
     "?",
 ];
 
+/// Pieces of YEngine's flow control, whole enough that many a soup of them compiles.
+const FLOW: &[&str] = &[
+    "switch (x) {",
+    "switch (s) {",
+    "case 1:",
+    "case C:",
+    "case \"a\":",
+    "case 1 ... 3:",
+    "default:",
+    "break;",
+    "continue;",
+    "}",
+    "{",
+    "while (x < 3) {",
+    "for (integer i = 0; i < 3; ++i)",
+    "do",
+    "while (x > 3);",
+    "++x;",
+    "x = 1, x = 2;",
+    "if (x)",
+    "else",
+    "constant D = x;",
+    "constant E = f();",
+    "C = 3;",
+    "return;",
+    "jump l;",
+    "@l;",
+    ";",
+    "f();",
+    "s += x;",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -142,6 +177,19 @@ proptest! {
         let source = format!("integer y; f() {{ }} default {{ state_entry() {{ integer x; {} }} }}", text.join(" "));
         if let Err(d) = check(&source, Profile::ALL[p]) {
             prop_assert!(d.has_errors() && !d.render("f", &source).is_empty());
+        }
+    }
+
+    #[test]
+    fn any_words_of_yengines_own_are_read_and_run_without_a_panic(words in prop::collection::vec(0usize..FLOW.len(), 0..80)) {
+        let text: Vec<&str> = words.iter().map(|&w| FLOW[w]).collect();
+        let source = format!("yoption advflowctl; constant C = 2; f() {{ }} default {{ state_entry() {{ integer x; string s; {} }} }}", text.join(" "));
+        match check(&source, Profile::OpenSimMaster) {
+            Err(d) => prop_assert!(d.has_errors() && !d.render("f", &source).is_empty()),
+            Ok(_) => {
+                let options = RunOptions { profile: Profile::OpenSimMaster, instructions: 100_000, ..RunOptions::default() };
+                prop_assert!(run_source(&source, options, &mut std::io::sink()).is_ok());
+            }
         }
     }
 

@@ -159,3 +159,11 @@ fn a_list_is_sorted_where_it_is() {
         errors(OpenSim092, "default { state_entry() { list l; osListSortInPlace(l, 1, TRUE); } }").is_empty()
     );
 }
+
+#[test]
+fn switches_and_loops_nest_as_deep_as_anything_else_and_no_deeper() {
+    for body in ["switch (x) { case 1: ".repeat(50_000), "for (integer i; i; i) ".repeat(50_000)] {
+        let source = format!("yoptions; default {{ state_entry() {{ integer x; {body} }} }}");
+        assert!(!errors(OpenSimMaster, &source).is_empty());
+    }
+}

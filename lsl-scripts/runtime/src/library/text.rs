@@ -16,6 +16,13 @@ pub(super) fn string_length(ctx: &mut LibCtx<'_>, args: &[Value]) -> Out {
 pub(super) fn get_sub_string(ctx: &mut LibCtx<'_>, args: &[Value]) -> Out {
     let a = Args(args);
     let (text, p) = (a.text(0)?, ctx.profile);
+    if text.is_ascii() {
+        let [first, second] = span::selected(a.int(1)?, a.int(2)?, text.len());
+        if second.is_empty() {
+            // The common case, without a copy in between.
+            return Ok(Value::str(&text[first]));
+        }
+    }
     let ranges = span::selected(a.int(1)?, a.int(2)?, unit::len(text, p));
     Ok(Value::str(unit::slice(text, &ranges, p)))
 }
@@ -66,7 +73,12 @@ pub(super) fn sub_string_index(ctx: &mut LibCtx<'_>, args: &[Value]) -> Out {
     if text.is_empty() && ctx.profile.is_opensim() {
         return int(-1);
     }
-    index(text.find(wanted).map(|byte| unit::unit_of(text, byte, ctx.profile)))
+    let found = match wanted.as_bytes() {
+        // No searcher has to be made for a single byte.
+        [byte] => text.bytes().position(|b| b == *byte),
+        _ => text.find(wanted),
+    };
+    index(found.map(|byte| unit::unit_of(text, byte, ctx.profile)))
 }
 
 pub(super) fn string_trim(ctx: &mut LibCtx<'_>, args: &[Value]) -> Out {
