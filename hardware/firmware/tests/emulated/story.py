@@ -107,6 +107,7 @@ class Host:
         self.bad = 0
         self.pinging = True
         self.seen = set()
+        self.events = []
         self.lock = threading.Lock()
         self.stop = False
         threading.Thread(target=self._run, daemon=True).start()
@@ -152,6 +153,7 @@ class Host:
                     if w[0] in self.seen:
                         continue
                     self.seen.add(w[0])
+                    self.events.append(w)
                 self.heard.put((now, w))
 
     def send(self, body):
@@ -280,6 +282,10 @@ def story(emu, host):
         check(host.wait("tag", 1, "0", uid) is not None, f"UID {uid}")
         emu.do("card 0 none")
         time.sleep(0.3)
+    if MEGA:
+        emu.do("card 1 04A1B2C3D4E5F6 ntag213")
+        check(host.wait("tag", 1, "1", "04A1B2C3D4E5F6") is not None, "the second RC522")
+        emu.do("card 1 none")
     start = time.monotonic()
     emu.do("card 0 04DE5F1EACC040 ntag424 uri https://example.org/b?picc_data=EF963FF7828658A599F3041510671E88&cmac=94EED9EE65337086")
     seen = host.wait("sun", 2, "75Y_94KGWKWZ8wQVEGceiJTu2e5lM3CG")
@@ -299,24 +305,18 @@ def story(emu, host):
     emu.do("rdm 0 0012345678 bad")
     check(host.wait("tag", 0.5) is None, "RDM6300 with a wrong sum gives nothing")
     # Under traffic from the host.
-    got = 0
-    for n in range(10):
-        uid = "00%08X" % random.getrandbits(32)
-        host.drain()
+    laid = ["00%08X" % random.getrandbits(32) for _ in range(20)]
+    for uid in laid:
         emu.do(f"rdm 0 {uid}")
-        end = time.monotonic() + 0.2
+        end = time.monotonic() + 0.12
         level = 0
         while time.monotonic() < end:
             level = 1 - level
             host.send(f"0 set {OUT['tower']} {level} 0")
-            if not host.heard.empty():
-                at, w = host.heard.get()
-                got += w[1] == "tag" and uid in w
-            time.sleep(0.004)
-        while not host.heard.empty():
-            at, w = host.heard.get()
-            got += w[1] == "tag" and uid in w
-    check(got == 10, f"RDM6300 under full traffic from the host: {got} of 10")
+            time.sleep(0.003)
+    time.sleep(0.5)
+    told = [w[4] for w in host.events if w[1] == "tag" and w[4] in laid]
+    check(told == laid, f"RDM6300 under full traffic from the host: {len(told)} of {len(laid)}, in order, none twice")
 
     # Button, light.
     emu.do("button 4 press 3000 5")
@@ -441,8 +441,9 @@ def story(emu, host):
     hello = host.wait("hello", 2)
     answer, _ = host.ask("hi 1 4714 3000")
     check(answer == ["ok", "4714"] and time.monotonic() - start < 0.25, f"unplugged and back: adopted after {1000 * (time.monotonic() - start):.0f} ms")
-    seen = host.wait("tag", 2, "04AABBCCDDEEFF")
-    check(seen is not None and int(seen[1][3]) > 900, "a badge shown meanwhile comes with its age: " + " ".join(seen[1]) if seen else "a badge shown meanwhile")
+    time.sleep(0.4)
+    late = [w for w in host.events if "04AABBCCDDEEFF" in w]
+    check(len(late) == 1 and int(late[0][3]) > 700, "a badge shown meanwhile comes with its age: " + str(late))
 
     # Silence.
     host.ask("set 0 0 0")
@@ -452,10 +453,11 @@ def story(emu, host):
     while emu.wait("pin", 0.01):
         pass
     at = emu.wait("pin", 4)
-    check(at is not None and 2.9 <= at - host.wrote <= 3.1, f"host silent: relay off {at - host.wrote:.3f} s after its last byte")
+    check(at is not None and 2.9 <= at - host.wrote <= 3 + 0.1 * SLACK, f"host silent: relay off {at - host.wrote:.3f} s after its last byte")
     check(host.wait("hello", 3) is not None, "and hello again")
     print("  " + emu.do("stats"))
     print("  " + emu.do("ram"))
 
 
-main()
+if __name__ == "__main__":
+    main()
