@@ -170,3 +170,82 @@ async fn watch(State((boards, engine)): State<Shared>, UrlPath(name): UrlPath<St
     });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::new(StreamBody::new(frames))).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use miette::Diagnostic as _;
+
+    use crate::compose::Mistakes;
+    use crate::config::read;
+
+    const GATE: &str = "
+bridge.state_dir = 'state'
+targets.front-door = { backend = 'gate' }
+[backends.gate.board]
+port = 'soft'
+[backends.gate.board.readers.0]
+target = 'front-door'
+[backends.gate.board.doors.front-door]
+";
+
+    /// What is said of a configuration: each mistake with its hint.
+    fn told(text: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("primrack.toml");
+        std::fs::write(&file, text).unwrap();
+        let said = |mistake: &dyn miette::Diagnostic| {
+            format!("{mistake} ({})", mistake.help().map(|help| help.to_string()).unwrap_or_default())
+        };
+        match read(&file, std::iter::empty()) {
+            Err(mistake) => vec![said(&mistake)],
+            Ok(loaded) => match crate::compose::check(loaded) {
+                Ok(_) => Vec::new(),
+                Err(Mistakes(mistakes)) => mistakes.iter().map(|mistake| said(&**mistake)).collect(),
+            },
+        }
+    }
+
+    #[test]
+    fn a_board_is_checked_with_its_targets_and_badges() {
+        assert_eq!(told(GATE), Vec::<String>::new());
+        let is = |text: &str, words: &[&str]| {
+            let told = told(text).join("\n");
+            assert!(words.iter().all(|word| told.contains(word)), "{told}");
+        };
+        is(
+            &GATE.replace("target = 'front-door'", "target = 'front-dor'"),
+            &["no target", "did you mean \"front-door\""],
+        );
+        is(
+            &GATE.replace("doors.front-door]", "doors.back-door]"),
+            &["has nothing of that name", "it has: back-door"],
+        );
+        is(&GATE.replace("port = 'soft'", "prot = 'soft'"), &["no setting `prot`", "did you mean `port`"]);
+        is(&GATE.replace("'soft'", "'ttyUSB0'"), &["names no port", "board list"]);
+        is(
+            &GATE.replace("port = 'soft'", "port = 'soft'\nbadges_file = 'none'"),
+            &["badges file", "mode 600"],
+        );
+        is(&format!("{GATE}open_s = 5\nlock = 9\nkind = 'buzzer'"), &["does not hold a door"]);
+        is(
+            &GATE.replace(
+                "[backends.gate.board]",
+                "[backends.gate.process]\nstate_dir = 'x'\n[backends.gate.board]",
+            ),
+            &["two technologies"],
+        );
+    }
+
+    #[test]
+    fn the_key_of_the_hashes_is_made_once_and_kept_for_its_owner() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let first = super::hash_key(folder.path()).unwrap();
+        assert_ne!(first, [0; 32]);
+        assert_eq!(super::hash_key(folder.path()).unwrap(), first);
+        let path = folder.path().join(super::HASH_KEY);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(super::hash_key(folder.path()).unwrap_err().to_string().contains("chmod 600"));
+    }
+}

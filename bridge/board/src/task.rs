@@ -194,6 +194,15 @@ impl Task {
         } else if !adopted {
             self.take(Input::Down(status.words.clone())).await;
         }
+        self.stated(&status).await;
+    }
+
+    async fn stated(&mut self, status: &Status) {
+        if usable(status) {
+            let outputs = (0u8..).zip(&status.outputs).filter_map(|(index, value)| Some((index, (*value)?)));
+            let outputs = outputs.collect();
+            self.take(Input::Stated(outputs)).await;
+        }
     }
 
     fn note(&self, status: &Status) {
@@ -227,7 +236,13 @@ impl Task {
         }
         self.board.tell(self.words(&what));
         let age = age + received.elapsed();
+        let output = matches!(what, Happening::Output { .. });
         self.take(Input::Happened { boot, seq, age, what }).await;
+        if output {
+            // The session may have answered it meanwhile, by asserting what is wished.
+            let status = Arc::clone(&self.status.borrow());
+            self.stated(&status).await;
+        }
     }
 
     /// What happened, without a badge's number.

@@ -14,7 +14,7 @@ use futures::StreamExt as _;
 use primrack_engine::{Engine, ReadOnly};
 use primrack_model::{
     Action, Actor, ActorKind, Edge, Intent, IntentId, ObjectId, Receipt, StateEvent, TargetId, TargetIx,
-    TargetState, UnixMs, Via,
+    TargetKind, TargetState, UnixMs, Via,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -68,6 +68,9 @@ pub struct Change {
     pub target: TargetId,
     /// Its public label.
     pub label: String,
+    /// What kind of thing it is, for the words.
+    #[serde(default)]
+    pub kind: TargetKind,
     /// Whether what it shows is simulated.
     pub simulated: bool,
     /// What it shows.
@@ -134,6 +137,7 @@ fn change(engine: &Engine, ix: TargetIx) -> Change {
     Change {
         target: target.id.clone(),
         label: target.label.to_string(),
+        kind: target.kind,
         simulated: engine.capabilities(ix).simulated,
         state: engine.state(ix),
     }

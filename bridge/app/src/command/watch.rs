@@ -66,15 +66,15 @@ fn print(change: &Change, json: bool) -> anyhow::Result<()> {
 }
 
 fn in_words(change: &Change, now: UnixMs, colour: bool) -> String {
-    let Change { target, label, simulated, state } = change;
+    let Change { target, label, kind, simulated, state } = change;
     let token = state.power.token();
-    let shown = format!("{} {}", show::symbol(token), show::column(state.power.word(), 9));
+    let shown = format!("{} {}", show::symbol(token), show::column(kind.word(state.power), 9));
     let mut notes = Vec::new();
     if label != target.as_str() {
         notes.push(format!("“{label}”"));
     }
     if let Some(transition) = &state.transition {
-        notes.push(format!("{} for {}", transition.action.label(), transition.by));
+        notes.push(format!("{} for {}", kind.label(transition.action), transition.by));
     }
     if !state.detail.is_empty() {
         notes.push(state.detail.to_string());
@@ -102,7 +102,7 @@ fn in_words(change: &Change, now: UnixMs, colour: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use primrack_model::{Power, TargetId, TargetState};
+    use primrack_model::{Power, TargetId, TargetKind, TargetState};
 
     #[test]
     fn what_is_old_or_simulated_says_so() {
@@ -116,6 +116,7 @@ mod tests {
         let change = Change {
             target: TargetId::new("web-1").unwrap(),
             label: "Web".to_owned(),
+            kind: TargetKind::Machine,
             simulated: true,
             state,
         };

@@ -185,9 +185,10 @@ mod tests {
     /// What is shipped as an example is read and checked as a user would.
     #[test]
     fn the_shipped_examples_are_fine() {
-        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/configs");
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests");
         let mut seen = 0;
-        for example in std::fs::read_dir(&examples).unwrap() {
+        let files = |folder: &str| std::fs::read_dir(tests.join(folder)).unwrap();
+        for example in files("configs").chain(files("recipes")) {
             let example = example.unwrap().path();
             let folder = tempfile::tempdir().unwrap();
             let config = folder.path().join("primrack.toml");
@@ -195,10 +196,13 @@ mod tests {
             let keys = folder.path().join("world.keys");
             std::fs::write(&keys, "").unwrap();
             std::fs::set_permissions(&keys, std::fs::Permissions::from_mode(0o600)).unwrap();
+            let badges = folder.path().join("badges");
+            std::fs::write(&badges, "04A1B2C3D4E5F6 ada\n").unwrap();
+            std::fs::set_permissions(&badges, std::fs::Permissions::from_mode(0o600)).unwrap();
             let loaded = super::read(&config, std::iter::empty()).unwrap();
             crate::compose::check(loaded).unwrap_or_else(|wrong| panic!("{}: {wrong:?}", example.display()));
             seen += 1;
         }
-        assert!(seen >= 2, "there are examples in {}", examples.display());
+        assert!(seen >= 7, "there are examples in {}", tests.display());
     }
 }

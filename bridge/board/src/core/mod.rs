@@ -51,6 +51,8 @@ pub(crate) enum Input {
     Happened { boot: u16, seq: u16, age: Duration, what: Happening },
     /// The answer to a set.
     Answered { set: u64, result: Result<u32, String> },
+    /// What outputs are by the session's book, which also knows the answers to what it asserted by itself.
+    Stated(Vec<(u8, u32)>),
     /// The engine's command.
     Order { address: SmolStr, action: Action, token: Token },
     /// What a target of the bridge shows.
@@ -178,6 +180,7 @@ impl Core {
             Input::Down(why) => self.line_lost(&why),
             Input::Happened { boot, seq, age, what } => self.happened(now, (boot, seq), age, what),
             Input::Answered { set, result } => self.answered(now, set, result),
+            Input::Stated(outputs) => self.stated(&outputs),
             Input::Order { address, action, token } => self.order(now, &address, action, token),
             Input::Target(target, power) => self.target(now, target, power),
             Input::Emergency(on) => {

@@ -247,6 +247,18 @@ impl Core {
         }
     }
 
+    /// Takes over what the session knows. What we have asked for ourselves is told by its answer.
+    pub(super) fn stated(&mut self, outputs: &[(u8, u32)]) {
+        for (index, value) in outputs {
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            if slot.pending.is_none() && slot.reported != Some(*value) {
+                slot.reported = Some(*value);
+                slot.words.clear();
+                self.show_output(*index);
+            }
+        }
+    }
+
     /// Shows the target that has this output, if there is one.
     fn show_output(&mut self, index: u8) {
         let address = self.plan.things.iter().find_map(|(address, thing)| match thing {

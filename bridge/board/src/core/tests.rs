@@ -193,6 +193,22 @@ fn an_order_ends_with_the_line_or_with_patience() {
 }
 
 #[test]
+fn a_board_that_restarts_is_asserted_by_the_session_and_shown_as_it_is() {
+    let mut bench = Bench::up();
+    let set = bench.order("fan", Action::Start);
+    bench.ack(&set);
+    bench.said(0, 0, OutputCause::Reset);
+    let seen = bench.core.observe("fan").unwrap();
+    assert_eq!((seen.power, seen.detail.as_str()), (Power::Off, "the board started afresh"));
+    let told = bench.put(Input::Stated(vec![(0, 1), (8, 1)]));
+    assert_eq!(told.len(), 1, "what has changed is shown, and nothing else: {told:?}");
+    let seen = bench.core.observe("fan").unwrap();
+    assert_eq!((seen.power, seen.detail.as_str()), (Power::On, ""));
+    bench.order("fan", Action::SoftOff);
+    assert_eq!(bench.put(Input::Stated(vec![(0, 0)])), [], "our own question is answered by its answer");
+}
+
+#[test]
 fn a_bridge_that_restarts_takes_lamps_over_and_closes_locks() {
     let mut bench = Bench::new();
     bench.put(Input::Up);
