@@ -278,7 +278,11 @@ units = { 1 = 'smoke' }
     choose(&region, &mut events, &quiet, "Raise").await;
     let sounding = says(&region, "alarm-1", "beacon", "Sounding").await;
     assert!(sounding.spin[2] > 1.0 && sounding.light.is_some(), "{sounding:?}");
-    assert_eq!(look(&region, "alarm-1", "alarm-1").await.sound, Some(siren));
+    until("the siren is heard", async || {
+        let sound = look(&region, "alarm-1", "alarm-1").await.sound;
+        (sound.as_ref() == Some(&siren)).then_some(())
+    })
+    .await;
     // While it sounds the grid is told nothing: what turns is turned by each viewer.
     while events.try_recv().is_ok() {}
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;

@@ -89,6 +89,16 @@ export const STATES = Object.keys(LOOKS) as Power[];
 
 const FRAME = "M4 2H20V22H18V4H6V22H4z";
 
+// An alarm is either sounding or not: to become so is no state of its own.
+const SOUNDING: Look = {
+  ...LOOKS.crashed,
+  index: 13,
+  word: "Sounding",
+  moving: true,
+  path: "M12 1.5L23.5 21.5H.5zM10.7 8.5h2.6l-.4 7h-1.8zM10.7 17h2.6v2.4h-2.6z",
+};
+const QUIET: Look = { ...LOOKS.off, index: 15, word: "Quiet", path: "M12 1.5L23.5 21.5H.5zM12 6L4.2 19.4H19.8z" };
+
 /** What is called and drawn otherwise than a machine: the words are those of the bridge. */
 export const KINDS: Partial<Record<Kind, Partial<Record<Power, Look>>>> = {
   door: {
@@ -108,13 +118,8 @@ export const KINDS: Partial<Record<Kind, Partial<Record<Power, Look>>>> = {
     stopping: { ...LOOKS.stopping, word: "Switching off" },
   },
   alarm: {
-    on: {
-      ...LOOKS.crashed,
-      index: 13,
-      word: "Sounding",
-      moving: true,
-      path: "M12 1.5L23.5 21.5H.5zM10.7 8.5h2.6l-.4 7h-1.8zM10.7 17h2.6v2.4h-2.6z",
-    },
+    on: SOUNDING,
+    starting: SOUNDING,
     paused: {
       ...LOOKS.stopping,
       index: 14,
@@ -122,14 +127,14 @@ export const KINDS: Partial<Record<Kind, Partial<Record<Power, Look>>>> = {
       moving: false,
       path: "M12 1.5L23.5 21.5H.5zM7.4 15.2L9 13.6L11.2 15.8L15.2 11.6L16.8 13.2L11.2 19z",
     },
-    off: { ...LOOKS.off, index: 15, word: "Quiet", path: "M12 1.5L23.5 21.5H.5zM12 6L4.2 19.4H19.8z" },
+    off: QUIET,
+    stopping: QUIET,
   },
 };
 
 /** Every look there is, in the order of a legend. */
 export const ALL_LOOKS: Look[] = [
-  ...Object.values(LOOKS),
-  ...Object.values(KINDS).flatMap((looks) => Object.values(looks)),
+  ...new Set([...Object.values(LOOKS), ...Object.values(KINDS).flatMap((looks) => Object.values(looks))]),
 ];
 
 /** Every word of a look, in the order of the picture of all shapes. */
