@@ -173,8 +173,6 @@ async fn watch(State((boards, engine)): State<Shared>, UrlPath(name): UrlPath<St
 
 #[cfg(test)]
 mod tests {
-    use miette::Diagnostic as _;
-
     use crate::compose::Mistakes;
     use crate::config::read;
 
