@@ -162,8 +162,8 @@ fn in_words(board: &BoardStatus, now: UnixMs, colour: bool) -> String {
     let token = if board.up { "on" } else { "crashed" };
     let word = show::tinted(token, if board.up { "there" } else { "away" }, colour);
     let mut notes = vec![format!("for {}", show::age(board.since, now)), board.words.clone()];
-    if let (Some(firmware), Some(parts)) = (&board.firmware, &board.parts) {
-        notes.push(format!("firmware {firmware}, {parts}"));
+    if board.up {
+        notes.extend(board.parts.clone());
     }
     for (reader, health) in board.readers.iter().filter(|(_, health)| *health != "ok") {
         notes.push(format!("reader {reader} {health}"));
@@ -248,6 +248,7 @@ async fn monitor_port(port: &PortAddress, baud: u32) -> anyhow::Result<()> {
     let mut status = link.status();
     let mut ends = std::pin::pin!(super::serve::interrupted());
     let (mut from, mut to) = (Vec::new(), Vec::new());
+    let mut told = String::new();
     loop {
         tokio::select! {
             ended = &mut ends => {
@@ -258,7 +259,11 @@ async fn monitor_port(port: &PortAddress, baud: u32) -> anyhow::Result<()> {
                 if changed.is_err() {
                     break;
                 }
-                line(&format!("-- {}", show::plain(&status.borrow_and_update().words.clone())))?;
+                let words = status.borrow_and_update().words.clone();
+                if words != told {
+                    line(&format!("-- {}", show::plain(&words)))?;
+                    told = words;
+                }
             }
             // Fetched, so that the board is answered.
             Some(_) = inputs.recv() => {}
@@ -324,7 +329,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             in_words(&status, UnixMs(61_000), false),
-            "gate         there for 60 s, board gate is there, firmware soft-1.0, r1b1a1o4, reader 0 deaf, outputs 0=1, 2 damaged frames, 0 lost events, simulated"
+            "gate         there for 60 s, board gate is there, r1b1a1o4, reader 0 deaf, outputs 0=1, 2 damaged frames, 0 lost events, simulated"
         );
     }
 
