@@ -170,7 +170,10 @@ impl Control {
             let read = Limited::new(response.into_body(), LINE_LIMIT).collect().await;
             let bytes = read.map_err(|error| anyhow!("the bridge's answer broke off: {error}"))?.to_bytes();
             let words = serde_json::from_slice::<serde_json::Value>(&bytes).unwrap_or_default();
-            bail!("{}", words["error"].as_str().unwrap_or("the bridge does not know this: is it another version?"));
+            bail!(
+                "{}",
+                words["error"].as_str().unwrap_or("the bridge does not know this: is it another version?")
+            );
         }
         Ok(Watch { body: response.into_body(), buffer: Vec::new() })
     }
