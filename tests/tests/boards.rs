@@ -310,3 +310,33 @@ async fn big_red_button_with_a_software_board() {
 async fn big_red_button_with_the_firmware() {
     the_red_button_stops_everything(Kind::Real).await;
 }
+
+/// What began it in 2008: a serial reader on the network, which knows nothing but numbers, and a door in the region.
+#[tokio::test]
+async fn a_plain_reader_on_the_network_opens_the_virtual_door() {
+    let reader = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = reader.local_addr().unwrap().port();
+    let room = Room::new("", ["door-1"]);
+    let config = format!(
+        "bridge.state_dir = 'state'\nbridge.listen = '127.0.0.1:0'\nworld.callbacks = ['127.0.0.1:*']\n\
+         groups.operators = ['badge:ada']\ntargets.front-door = {{ label = 'Front door', backend = 'gate' }}\n\
+         objects.door-1.units = {{ 1 = 'front-door' }}\n[backends.gate.board]\nport = 'tcp://127.0.0.1:{port}'\n\
+         plain = 'rdm6300'\nbadges_file = 'badges'\nreaders.0 = {{ target = 'front-door' }}\n\
+         doors.front-door = {{ open_s = 1 }}\n"
+    );
+    std::fs::write(room.config(), config).unwrap();
+    std::fs::write(room.at("badges"), "0012345678 ada\n").unwrap();
+    std::fs::set_permissions(room.at("badges"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    let bridge = TestBridge::start(room).await;
+    shows(&bridge, "front-door", Power::Off).await;
+    let (mut line, _) = soon("the bridge calls the reader", reader.accept()).await.unwrap();
+    // A number whose check digits are wrong, one that nobody has, and Ada's.
+    for frame in ["\x02001234567809\x03", "\x020012345679\x30\x39\x03", "\x02001234567808\x03"] {
+        tokio::io::AsyncWriteExt::write_all(&mut line, frame.as_bytes()).await.unwrap();
+    }
+    shows(&bridge, "front-door", Power::On).await;
+    shows(&bridge, "front-door", Power::Off).await;
+    let room = bridge.stop().await;
+    assert_eq!(decided(&room, "badge:ada"), [true]);
+    assert_eq!(decided(&room, "badge:unknown-"), [false]);
+}
