@@ -1,12 +1,17 @@
 //! The technologies, one folder and one cargo feature each. All have the same files: `config` (what
 //! can be set), `client` (how the backend is reached), `map` (its words and ours), `adapter` (the trait).
 
+mod config;
 #[cfg(any(feature = "process", feature = "qemu"))]
 mod local;
 #[cfg(feature = "process")]
 pub mod process;
+mod programs;
 #[cfg(feature = "qemu")]
 pub mod qemu;
+mod technology;
 
+pub use config::ConfigError;
 #[cfg(any(feature = "process", feature = "qemu"))]
-pub use local::{ConfigError, Ready};
+pub use local::Ready;
+pub use technology::{Configured, Named, Need, Standing, Technology};

@@ -4,6 +4,8 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 use primrack_model::{Action, Address, Command, Observation};
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use tokio::sync::mpsc;
 
 use crate::AdapterError;
@@ -28,14 +30,42 @@ impl Capabilities {
 }
 
 /// One thing that a backend has.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Found {
     /// What the backend calls it.
     pub address: Address,
     /// A name for people, where the backend has another than the address.
     pub label: String,
+    /// Labels, tags, groups or projects that the backend gives it, for the rules of discovery; at most
+    /// 32 of at most 64 bytes. `key=value` where the backend has pairs.
+    #[serde(default)]
+    pub tags: Vec<SmolStr>,
+    /// The host that it runs on, where the backend has several; empty otherwise.
+    #[serde(default)]
+    pub host: SmolStr,
     /// Its state, where listing tells.
+    #[serde(default)]
     pub seen: Option<Observation>,
+}
+
+impl Found {
+    /// A thing of which only the address is known.
+    #[must_use]
+    pub fn of(address: Address) -> Self {
+        let label = address.0.to_string();
+        Self { address, label, tags: Vec::new(), host: SmolStr::default(), seen: None }
+    }
+}
+
+/// What a machine shows on its own screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "console", content = "content")]
+pub enum Console {
+    /// The last lines of its serial line or log, at most 64 KiB, as they came: escape sequences and
+    /// control characters are in it, and whoever shows it has to take them out.
+    Text(String),
+    /// A picture of its screen, PNG, at most 8 MiB.
+    Png(Vec<u8>),
 }
 
 /// "Look there": events are hints, their order is not trusted, the state is asked for afterwards.
@@ -83,4 +113,13 @@ pub trait Adapter: Debug + Send + Sync + 'static {
     /// Sends hints until the stream is lost, then returns why. The driver marks everything stale,
     /// backs off, lists again and calls it again. An adapter without events waits for ever.
     async fn listen(&self, hints: Hints) -> AdapterError;
+
+    /// What the machine shows on its console now.
+    ///
+    /// # Errors
+    /// [`AdapterError::NotSupported`] where the technology has none; others by what is to be done about them.
+    async fn console(&self, address: &Address) -> Result<Console, AdapterError> {
+        let _ = address;
+        Err(AdapterError::NotSupported("this technology shows no console".to_owned()))
+    }
 }

@@ -1,7 +1,11 @@
 //! Errors sorted by what the driver does about them.
 
+use primrack_model::Action;
+use serde::{Deserialize, Serialize};
+
 /// Why an adapter could not do what it was told.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "error", content = "words")]
 pub enum AdapterError {
     /// The backend does not answer: the state is unknown, try again with back-off.
     #[error("{0}")]
@@ -21,4 +25,12 @@ pub enum AdapterError {
     /// It was not over in time: the outcome is unknown, the target is observed again.
     #[error("no answer within {0} ms")]
     TimedOut(u64),
+}
+
+impl AdapterError {
+    /// This technology has no such action.
+    #[must_use]
+    pub fn unsupported(action: Action) -> Self {
+        Self::NotSupported(format!("this technology has no action {action}"))
+    }
 }

@@ -10,6 +10,6 @@ pub mod conformance;
 mod driver;
 mod error;
 
-pub use adapter::{Adapter, Capabilities, Found, Hint, Hints};
+pub use adapter::{Adapter, Capabilities, Console, Found, Hint, Hints};
 pub use driver::{Driver, DriverCounts, DriverSettings, DriverStatus, Sink};
 pub use error::AdapterError;

@@ -150,7 +150,7 @@ impl Adapter for ProcessAdapter {
             } else {
                 server.config.label.clone()
             };
-            Found { address: Address(server.name.clone()), label, seen: Some(server.observe()) }
+            Found { label, seen: Some(server.observe()), ..Found::of(Address(server.name.clone())) }
         });
         Ok(found.collect())
     }
@@ -313,6 +313,7 @@ impl Inner {
             Action::Save | Action::Restore => {
                 Err(AdapterError::NotSupported("a process cannot be saved: pause it, or end it".to_owned()))
             }
+            other => Err(AdapterError::unsupported(other)),
         }
     }
 

@@ -1,11 +1,15 @@
 //! What can be set.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use primrack_adapter_api::Adapter;
 use serde::{Deserialize, Serialize};
 
-use crate::local::{ConfigError, Ready, check_name};
+use crate::config::check_name;
+use crate::local::Ready;
+use crate::{ConfigError, Configured, Need, programs};
 
 use super::ProcessAdapter;
 
@@ -100,6 +104,30 @@ impl ProcessConfig {
     pub fn build(self) -> Result<ProcessAdapter, ConfigError> {
         self.check()?;
         Ok(ProcessAdapter::new(self))
+    }
+}
+
+impl Configured for ProcessConfig {
+    fn resolve(&mut self, base: &Path) {
+        self.state_dir = base.join(&self.state_dir);
+    }
+    fn check(&self) -> Result<(), ConfigError> {
+        self.check()
+    }
+    fn build(self) -> Result<Arc<dyn Adapter>, ConfigError> {
+        Ok(Arc::new(self.build()?))
+    }
+    fn needs(&self) -> Vec<Need> {
+        let without = self.servers.iter().filter_map(|(name, server)| {
+            let program = server.command.first().map(String::as_str).unwrap_or_default();
+            programs::find(program).is_none().then(|| {
+                Need::missing(
+                    format!("server {name}: there is no program {program:?}"),
+                    format!("servers.{name}.command = [\"/full/path\", …]"),
+                )
+            })
+        });
+        without.collect()
     }
 }
 

@@ -37,6 +37,19 @@ use super::{Accelerator, QemuConfig, kvm};
 
 /// How long QEMU may take to obey a quit before it is killed.
 const QUITTING: Duration = Duration::from_millis(1500);
+/// What can be done to a machine.
+const ACTIONS: [Action; 9] = [
+    Action::Start,
+    Action::SoftOff,
+    Action::HardOff,
+    Action::Reboot,
+    Action::Reset,
+    Action::Pause,
+    Action::Resume,
+    Action::Save,
+    Action::Restore,
+];
+
 /// How long an end may take to be accounted for.
 const ACCOUNTING: Duration = Duration::from_secs(2);
 /// How long the last events may take after the process ended.
@@ -102,7 +115,7 @@ impl Adapter for QemuAdapter {
     }
 
     fn capabilities(&self, _: &Address) -> Capabilities {
-        Capabilities { actions: &Action::ALL, pushes_events: true, simulated: false }
+        Capabilities { actions: &ACTIONS, pushes_events: true, simulated: false }
     }
 
     async fn list(&self) -> Result<Vec<Found>, AdapterError> {
@@ -113,7 +126,7 @@ impl Adapter for QemuAdapter {
             } else {
                 machine.config.label.clone()
             };
-            Found { address: Address(machine.name.clone()), label, seen: None }
+            Found { label, ..Found::of(Address(machine.name.clone())) }
         });
         Ok(found.collect())
     }
@@ -316,6 +329,7 @@ impl Inner {
                 self.refresh(machine, &qmp).await.map(drop)
             }
             Action::Save => self.save(machine, busy).await,
+            other => Err(AdapterError::unsupported(other)),
         }
     }
 

@@ -1,11 +1,16 @@
 //! What can be set.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use primrack_adapter_api::Adapter;
 use serde::{Deserialize, Serialize};
 
-use crate::local::{ConfigError, Ready, check_name};
+use crate::config::check_name;
+use crate::local::Ready;
+use crate::{ConfigError, Configured, Need, programs};
 
 use super::QemuAdapter;
 
@@ -188,6 +193,47 @@ impl QemuConfig {
     pub fn build(self) -> Result<QemuAdapter, ConfigError> {
         self.check()?;
         Ok(QemuAdapter::new(self))
+    }
+}
+
+impl Configured for QemuConfig {
+    fn resolve(&mut self, base: &Path) {
+        self.state_dir = base.join(&self.state_dir);
+        for machine in self.machines.values_mut() {
+            for file in [&mut machine.kernel, &mut machine.initrd].into_iter().flatten() {
+                *file = base.join(&*file);
+            }
+            for disk in &mut machine.disks {
+                disk.file = base.join(&disk.file);
+            }
+        }
+    }
+    fn check(&self) -> Result<(), ConfigError> {
+        self.check()
+    }
+    fn build(self) -> Result<Arc<dyn Adapter>, ConfigError> {
+        Ok(Arc::new(self.build()?))
+    }
+    fn needs(&self) -> Vec<Need> {
+        let program = match programs::find(&self.program) {
+            Some(path) => Need::fine(format!("QEMU is {}", path.display())),
+            None => {
+                let what = format!("there is no program {:?}", self.program);
+                Need::missing(what, "apt-get install qemu-system-x86")
+            }
+        };
+        let kvm = match File::options().read(true).write(true).open("/dev/kvm") {
+            Ok(_) => Need::fine(
+                "/dev/kvm can be opened; whether guests run in it the bridge tries at its first start of one",
+            ),
+            Err(error) => Need::worse(
+                format!(
+                    "/dev/kvm cannot be opened ({error}): machines run in QEMU's own translator, some ten times slower"
+                ),
+                "usermod -aG kvm USER for the bridge's user, or switch virtualisation on in the firmware",
+            ),
+        };
+        vec![program, kvm]
     }
 }
 

@@ -23,19 +23,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::config::{BackendConfig, Loaded, Mistake};
+use crate::config::{Loaded, Mistake};
 
 /// The name of the key, in the state folder, under which the numbers of unknown badges are hashed.
 const HASH_KEY: &str = "badge-hash.key";
 
 /// What is wrong with a board's configuration, all of it.
-pub(crate) fn check(loaded: &Loaded, name: &str, backend: &BackendConfig) -> Vec<Mistake> {
-    let BackendConfig { driver: _, process, qemu, board } = backend;
-    let Some(board) = board else { return Vec::new() };
-    if process.is_some() || qemu.is_some() {
-        let what = format!("backend {name} names two technologies");
-        return vec![loaded.at(&["backends", name], what).with_hint("give each a backend of its own")];
-    }
+pub(crate) fn check(loaded: &Loaded, name: &str, board: &BoardConfig) -> Vec<Mistake> {
     let at = |path: &[String], what: String| {
         let keys: Vec<&str> =
             ["backends", name, "board"].into_iter().chain(path.iter().map(String::as_str)).collect();

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use primrack_adapter_api::Adapter;
-use primrack_board::{BoardParts, Boards, KEPT};
+use primrack_adapters::{ConfigError, Configured as _, Technology};
+use primrack_board::{BoardConfig, BoardParts, Boards, KEPT};
 use primrack_engine::journal::{Journal, JournalSettings};
 use primrack_engine::{Backend, Engine, Parts, READ_ONLY_SPACE};
 use primrack_model::{BackendId, Inventory};
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::board;
-use crate::config::{BackendConfig, Loaded, Mistake, inventory};
+use crate::config::{BackendKind, Loaded, Mistake, inventory};
 use crate::metrics::Gauges;
 
 /// The name of the control socket in the state folder.
@@ -64,10 +65,15 @@ pub fn check(loaded: Loaded) -> Result<Checked, Mistakes> {
         }
     };
     for (name, backend) in &loaded.config.backends {
-        if backend.board.is_some() {
-            wrong.extend(board::check(&loaded, name, backend).into_iter().map(miette::Report::new));
-        } else if let Err(mistake) = adapter(&loaded, name, backend) {
-            wrong.push(mistake.into());
+        match &backend.kind {
+            BackendKind::Board(board) => {
+                wrong.extend(board::check(&loaded, name, board).into_iter().map(miette::Report::new));
+            }
+            BackendKind::Technology(technology) => {
+                if let Err(mistake) = adapter(&loaded, name, technology) {
+                    wrong.push(mistake.into());
+                }
+            }
         }
     }
     let rules: Vec<AllowRule> = loaded
@@ -165,34 +171,14 @@ fn listening(loaded: &Loaded) -> Result<Option<TlsFiles>, Mistake> {
     Ok(files)
 }
 
-fn adapter(loaded: &Loaded, name: &str, backend: &BackendConfig) -> Result<Arc<dyn Adapter>, Mistake> {
-    let BackendConfig { driver: _, process, qemu, board: _ } = backend;
-    let place = ["backends", name];
-    let wrong = |error: primrack_adapters::ConfigError| loaded.at(&place, format!("backend {name}: {error}"));
-    match (process.clone(), qemu.clone()) {
-        (Some(mut process), None) => {
-            process.state_dir = loaded.resolve(&process.state_dir);
-            Ok(Arc::new(process.build().map_err(wrong)?))
-        }
-        (None, Some(mut qemu)) => {
-            qemu.state_dir = loaded.resolve(&qemu.state_dir);
-            for machine in qemu.machines.values_mut() {
-                for file in [&mut machine.kernel, &mut machine.initrd].into_iter().flatten() {
-                    *file = loaded.resolve(file);
-                }
-                for disk in &mut machine.disks {
-                    disk.file = loaded.resolve(&disk.file);
-                }
-            }
-            Ok(Arc::new(qemu.build().map_err(wrong)?))
-        }
-        (Some(_), Some(_)) => Err(loaded
-            .at(&place, format!("backend {name} names two technologies"))
-            .with_hint("give each a backend of its own")),
-        (None, None) => Err(loaded
-            .at(&place, format!("backend {name} names no technology"))
-            .with_hint(format!("add [backends.{name}.process], .qemu or .board"))),
-    }
+fn adapter(loaded: &Loaded, name: &str, technology: &Technology) -> Result<Arc<dyn Adapter>, Mistake> {
+    let mut technology = technology.clone();
+    technology.resolve(loaded.folder());
+    let kind = technology.name();
+    technology.build().map_err(|ConfigError { place, words }| {
+        let path: Vec<&str> = ["backends", name, kind].into_iter().chain(place.split('.')).collect();
+        loaded.at(&path, format!("backend {name}: {place}: {words}"))
+    })
 }
 
 /// A bridge that runs.
@@ -302,13 +288,13 @@ pub async fn start_with(
     let mut boards = Boards::default();
     let kept_of_boards = kept.remove(KEPT).unwrap_or_default();
     for (name, backend) in &config.backends {
-        let adapter: Arc<dyn Adapter> = match &backend.board {
-            Some(config) => {
-                let (name, config) = (name.clone(), config.clone());
+        let adapter: Arc<dyn Adapter> = match &backend.kind {
+            BackendKind::Board(config) => {
+                let (name, config) = (name.clone(), BoardConfig::clone(config));
                 let badges = board::badges(&loaded, &config, board::hash_key(&state_dir)?)?;
                 boards.add(BoardParts { name, config, badges, dial: None }, &kept_of_boards)?
             }
-            None => adapter(&loaded, name, backend)?,
+            BackendKind::Technology(technology) => adapter(&loaded, name, technology)?,
         };
         backends.push(Backend { id: BackendId::new(name)?, adapter, settings: backend.driver.clone() });
     }

@@ -45,11 +45,7 @@ impl Adapter for BoardAdapter {
     async fn list(&self) -> Result<Vec<Found>, AdapterError> {
         let addresses = self.board.plan().things.keys();
         Ok(addresses
-            .map(|address| Found {
-                address: Address(address.clone()),
-                label: address.to_string(),
-                seen: self.board.observe(address),
-            })
+            .map(|address| Found { seen: self.board.observe(address), ..Found::of(Address(address.clone())) })
             .collect())
     }
 

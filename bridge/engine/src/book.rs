@@ -17,8 +17,9 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use primrack_adapter_api::{Capabilities, Found, Sink};
 use primrack_model::{
-    Action, Address, BackendId, Cause, Generation, Intent, IntentId, Inventory, Load, NameIndex, Observation,
-    Outcome, Power, Refusal, RefusalCode, StateEvent, TargetEntry, TargetIx, TargetState, Transition, UnixMs,
+    About, Action, Address, BackendId, Cause, Generation, Intent, IntentId, Inventory, Load, NameIndex,
+    Observation, Outcome, Power, Refusal, RefusalCode, StateEvent, TargetEntry, TargetIx, TargetState,
+    Transition, UnixMs,
 };
 use smol_str::SmolStr;
 use tokio::sync::{broadcast, oneshot};
@@ -79,6 +80,7 @@ struct Slot {
     stale: bool,
     detail: SmolStr,
     load: Option<Load>,
+    about: Option<Box<About>>,
     generation: u64,
     since: i64,
     seen: i64,
@@ -104,6 +106,7 @@ impl Slot {
             cause: self.cause,
             detail: self.detail.clone(),
             load: self.load,
+            about: self.about.clone(),
             transition: self
                 .active
                 .as_ref()
@@ -324,7 +327,7 @@ impl Book {
     /// Writes what a machine reported.
     fn note(&self, ix: TargetIx, seen: Observation) {
         let now = UnixMs::now();
-        let Observation { power, cause, detail, load } = seen;
+        let Observation { power, cause, detail, load, about } = seen;
         if power == Power::Unknown {
             self.mark_stale(ix, &detail);
             return;
@@ -340,6 +343,7 @@ impl Book {
             slot.observed = power;
             slot.cause = cause;
             slot.load = load;
+            slot.about = about;
             slot.stale = false;
             slot.seen = now.0;
             if changed {
@@ -437,7 +441,7 @@ impl Sink for Book {
         }
     }
     fn found(&self, backend: &BackendId, found: &[Found]) {
-        for Found { address, label: _, seen } in found {
+        for Found { address, seen, .. } in found {
             if let (Some(ix), Some(seen)) = (self.find(backend, address), seen) {
                 self.note(ix, seen.clone());
             }

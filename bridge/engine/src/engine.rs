@@ -435,6 +435,10 @@ impl Engine {
         let outcome = match self.drivers.get(&target.backend) {
             None => Outcome::Failed(format!("its backend {} is not configured", target.backend)),
             Some(driver) => match driver.execute(&command).await {
+                Ok(()) if intent.action.ends_with_its_call() => {
+                    driver.look(&target.address);
+                    Outcome::Done
+                }
                 Ok(()) => {
                     self.book.sent(ix, intent.id);
                     // Who pushes events tells of the effect by itself; the driver looks once more a moment later.

@@ -13,6 +13,8 @@ pub struct EngineSettings {
     pub soft_off_deadline_ms: u64,
     /// Anything else should show its effect within this.
     pub other_deadline_ms: u64,
+    /// A snapshot, revert, clone, migration or deletion should be over within this.
+    pub copy_deadline_ms: u64,
     /// How long a stop of the bridge waits for commands that are being handed over.
     pub drain_ms: u64,
 }
@@ -23,6 +25,7 @@ impl Default for EngineSettings {
             start_deadline_ms: 120_000,
             soft_off_deadline_ms: 60_000,
             other_deadline_ms: 30_000,
+            copy_deadline_ms: 600_000,
             drain_ms: 5_000,
         }
     }
@@ -37,6 +40,9 @@ impl EngineSettings {
             Action::Reboot => self.start_deadline_ms + self.soft_off_deadline_ms,
             Action::SoftOff => self.soft_off_deadline_ms,
             Action::HardOff | Action::Pause | Action::Resume | Action::Save => self.other_deadline_ms,
+            Action::Snapshot | Action::Revert | Action::Clone | Action::Migrate | Action::Delete => {
+                self.copy_deadline_ms
+            }
         }
     }
 }

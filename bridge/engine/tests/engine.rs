@@ -64,7 +64,7 @@ impl Adapter for Scripted {
     }
     async fn list(&self) -> Result<Vec<Found>, AdapterError> {
         let seen = Some(Observation::of(*self.power.lock()));
-        Ok(vec![Found { address: Address("m".into()), label: "m".to_owned(), seen }])
+        Ok(vec![Found { seen, ..Found::of(Address("m".into())) }])
     }
     async fn observe(&self, _: &Address) -> Result<Observation, AdapterError> {
         Ok(Observation::of(*self.power.lock()))

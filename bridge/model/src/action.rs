@@ -29,20 +29,35 @@ pub enum Action {
     Save,
     /// Read its memory from disk and let it go on. From Saved.
     Restore,
+    /// Keep what is on its disks (and in its memory, where the technology can) to return to. From Off, On or Paused.
+    Snapshot,
+    /// Return to its newest snapshot: what happened since is lost. From Off, Crashed, On or Paused.
+    Revert,
+    /// Make another like it, which stays off. From Off, On or Paused.
+    Clone,
+    /// Move it to the host that its backend names, running where it runs. From Off, On or Paused.
+    Migrate,
+    /// Remove it and its disks for good. From Off or Crashed, and only by a rule that names it.
+    Delete,
 }
 
 impl Action {
     /// All actions, in the order a menu shows them: harmless first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Start,
         Self::Resume,
         Self::Restore,
+        Self::Snapshot,
+        Self::Clone,
         Self::Pause,
         Self::Save,
         Self::SoftOff,
         Self::Reboot,
+        Self::Migrate,
+        Self::Revert,
         Self::Reset,
         Self::HardOff,
+        Self::Delete,
     ];
 
     /// The token in configuration, policy, wire and journal.
@@ -58,6 +73,11 @@ impl Action {
             Self::Resume => "resume",
             Self::Save => "save",
             Self::Restore => "restore",
+            Self::Snapshot => "snapshot",
+            Self::Revert => "revert",
+            Self::Clone => "clone",
+            Self::Migrate => "migrate",
+            Self::Delete => "delete",
         }
     }
     /// The label of a menu button: at most 24 bytes, what a dialog button holds in the grids.
@@ -73,6 +93,11 @@ impl Action {
             Self::Resume => "Resume",
             Self::Save => "Save",
             Self::Restore => "Restore",
+            Self::Snapshot => "Snapshot",
+            Self::Revert => "Revert",
+            Self::Clone => "Clone",
+            Self::Migrate => "Migrate",
+            Self::Delete => "Delete",
         }
     }
     /// The verb in a sentence to a person: "Starting web-1".
@@ -88,6 +113,11 @@ impl Action {
             Self::Resume => "Resuming",
             Self::Save => "Saving",
             Self::Restore => "Restoring",
+            Self::Snapshot => "Keeping a snapshot of",
+            Self::Revert => "Reverting",
+            Self::Clone => "Cloning",
+            Self::Migrate => "Migrating",
+            Self::Delete => "Deleting",
         }
     }
     /// Whether it makes sense from `power`. A stale or unknown state allows nothing that disturbs.
@@ -104,6 +134,9 @@ impl Action {
             Self::Resume => matches!(power, P::Paused),
             Self::Save => matches!(power, P::On | P::Paused),
             Self::Restore => matches!(power, P::Saved),
+            Self::Snapshot | Self::Clone | Self::Migrate => matches!(power, P::Off | P::On | P::Paused),
+            Self::Revert => matches!(power, P::Off | P::Crashed | P::On | P::Paused),
+            Self::Delete => matches!(power, P::Off | P::Crashed),
         }
     }
     /// The state shown from acceptance until the machine reports what was asked for; `from` is the last
@@ -114,6 +147,7 @@ impl Action {
             Self::Start | Self::Reboot | Self::Reset | Self::Restore => Power::Starting,
             Self::SoftOff | Self::HardOff | Self::Save => Power::Stopping,
             Self::Pause | Self::Resume => from,
+            Self::Snapshot | Self::Revert | Self::Clone | Self::Migrate | Self::Delete => from,
         }
     }
     /// Whether `power`, reported by the machine, is what the action was to bring about.
@@ -124,14 +158,32 @@ impl Action {
             Self::SoftOff | Self::HardOff => matches!(power, Power::Off | Power::Crashed),
             Self::Pause => power == Power::Paused,
             Self::Save => power == Power::Saved,
+            Self::Snapshot | Self::Revert | Self::Clone | Self::Migrate | Self::Delete => false,
+        }
+    }
+    /// Whether no state tells its end: an adapter's `execute` then returns when it is over, not when it was taken.
+    #[must_use]
+    pub fn ends_with_its_call(self) -> bool {
+        match self {
+            Self::Snapshot | Self::Revert | Self::Clone | Self::Migrate | Self::Delete => true,
+            Self::Start
+            | Self::SoftOff
+            | Self::HardOff
+            | Self::Reboot
+            | Self::Reset
+            | Self::Pause
+            | Self::Resume
+            | Self::Save
+            | Self::Restore => false,
         }
     }
     /// Whether people who use the machine would notice: needs a known, fresh state, and more rights.
     #[must_use]
     pub fn is_disruptive(self) -> bool {
         match self {
-            Self::Start | Self::Resume | Self::Restore => false,
+            Self::Start | Self::Resume | Self::Restore | Self::Snapshot | Self::Clone => false,
             Self::SoftOff | Self::HardOff | Self::Reboot | Self::Reset | Self::Pause | Self::Save => true,
+            Self::Revert | Self::Migrate | Self::Delete => true,
         }
     }
 }
@@ -145,7 +197,7 @@ impl fmt::Display for Action {
 /// A word that names no action.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no action is called {0:?}; there are start, soft-off, hard-off, reboot, reset, pause, resume, save, restore"
+    "no action is called {0:?}; there are start, soft-off, hard-off, reboot, reset, pause, resume, save, restore, snapshot, revert, clone, migrate, delete"
 )]
 pub struct UnknownAction(pub String);
 

@@ -27,5 +27,7 @@ pub use inventory::{
 };
 pub use power::{Cause, Power};
 pub use receipt::{Receipt, Refusal, RefusalCode, Verdict};
-pub use state::{Address, Generation, Load, Observation, Outcome, StateEvent, TargetState, Transition};
+pub use state::{
+    About, Address, Generation, Load, Observation, Outcome, StateEvent, TargetState, Transition,
+};
 pub use time::UnixMs;

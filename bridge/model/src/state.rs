@@ -1,5 +1,7 @@
 //! What is known of a target, how fresh it is, and how it got that way.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -24,6 +26,23 @@ pub struct Load {
     pub memory: u64,
 }
 
+/// Where a machine is, and how it feels, where the technology tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct About {
+    /// The host that it runs on.
+    #[serde(default, skip_serializing_if = "SmolStr::is_empty")]
+    pub host: SmolStr,
+    /// Its addresses in the network, at most 8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<IpAddr>,
+    /// Its hottest sensor, in degrees Celsius.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f32>,
+    /// Its own word on its health where that is not fine, such as `Warning: fan 2`. At most 120 bytes.
+    #[serde(default, skip_serializing_if = "SmolStr::is_empty")]
+    pub health: SmolStr,
+}
+
 /// What an adapter saw: one word of one machine about itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
@@ -38,13 +57,16 @@ pub struct Observation {
     /// How busy it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,
+    /// Where it is and how it feels. Boxed: most machines tell nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<Box<About>>,
 }
 
 impl Observation {
     /// A bare state.
     #[must_use]
     pub fn of(power: Power) -> Self {
-        Self { power, cause: None, detail: SmolStr::default(), load: None }
+        Self { power, cause: None, detail: SmolStr::default(), load: None, about: None }
     }
     /// A state with who brought it about.
     #[must_use]
@@ -102,6 +124,9 @@ pub struct TargetState {
     /// How busy it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<Load>,
+    /// Where it is and how it feels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<Box<About>>,
     /// The command under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transition: Option<Box<Transition>>,

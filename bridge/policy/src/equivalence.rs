@@ -132,7 +132,8 @@ fn reference(policy: &Policy, question: &Question<'_>) -> bool {
     if response.decision() == Decision::Deny {
         return false;
     }
-    let needs_its_name = target.protected && question.action.is_disruptive();
+    let needs_its_name =
+        (target.protected && question.action.is_disruptive()) || question.action == Action::Delete;
     !needs_its_name
         || response.diagnostics().reason().any(|id| {
             let text = all.policy(id).unwrap().to_string();
@@ -156,7 +157,7 @@ fn rule() -> impl Strategy<Value = String> {
         Just("action in Primrack::Action::\"operate\"".to_owned()),
         Just("action in [Primrack::Action::\"interrupt\", Primrack::Action::\"hard-off\"]".to_owned()),
         Just("action in [Primrack::Action::\"destroy\", Primrack::Action::\"start\"]".to_owned()),
-        (0..9_usize).prop_map(|n| format!("action == Primrack::Action::\"{}\"", Action::ALL[n])),
+        (0..Action::ALL.len()).prop_map(|n| format!("action == Primrack::Action::\"{}\"", Action::ALL[n])),
     ];
     let resource = prop_oneof![
         Just("resource".to_owned()),

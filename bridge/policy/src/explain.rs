@@ -119,7 +119,7 @@ impl Policy {
             };
         };
         let question = Question { actor, action, target: ix, via, at };
-        let guarded = self.inventory.target(ix).protected && action.is_disruptive();
+        let guarded = words::is_guarded(self.inventory.target(ix), action);
         let answer = self.judge(&question, person);
         let mine = self.rules.index.about(action, actor.kind, person, &self.rules.people);
         let inputs = question.build(&self.inventory, &groups, Reads::ALL);

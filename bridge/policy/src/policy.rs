@@ -209,7 +209,7 @@ impl Policy {
         if let Some(found) = forbidden {
             return found;
         }
-        let guarded = inventory.target(target).protected && action.is_disruptive();
+        let guarded = words::is_guarded(inventory.target(target), action);
         let mut reasons = Vec::new();
         let mut passed_over = false;
         for number in slice.iter().filter(|number| rule(number).effect == Effect::Permit) {

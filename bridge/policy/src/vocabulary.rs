@@ -17,10 +17,11 @@ pub(crate) const STANDING_GROUPS: [&str; 2] = ["operators", "owners"];
 pub(crate) const STANDING_TARGET_GROUPS: [&str; 1] = ["public"];
 
 /// The action groups, each with its members.
-pub(crate) const ACTION_GROUPS: [(&str, &[Action]); 3] = [
+pub(crate) const ACTION_GROUPS: [(&str, &[Action]); 4] = [
     ("operate", &[Action::Start, Action::Resume, Action::Restore]),
-    ("interrupt", &[Action::SoftOff, Action::Reboot, Action::Pause, Action::Save]),
-    ("destroy", &[Action::HardOff, Action::Reset]),
+    ("copy", &[Action::Snapshot, Action::Clone]),
+    ("interrupt", &[Action::SoftOff, Action::Reboot, Action::Pause, Action::Save, Action::Migrate]),
+    ("destroy", &[Action::HardOff, Action::Reset, Action::Revert, Action::Delete]),
 ];
 
 /// All kinds of actor; the place of each is [`kind_index`].
@@ -53,12 +54,17 @@ pub(crate) fn action_index(action: Action) -> usize {
         Action::Start => 0,
         Action::Resume => 1,
         Action::Restore => 2,
-        Action::Pause => 3,
-        Action::Save => 4,
-        Action::SoftOff => 5,
-        Action::Reboot => 6,
-        Action::Reset => 7,
-        Action::HardOff => 8,
+        Action::Snapshot => 3,
+        Action::Clone => 4,
+        Action::Pause => 5,
+        Action::Save => 6,
+        Action::SoftOff => 7,
+        Action::Reboot => 8,
+        Action::Migrate => 9,
+        Action::Revert => 10,
+        Action::Reset => 11,
+        Action::HardOff => 12,
+        Action::Delete => 13,
     }
 }
 
@@ -66,8 +72,9 @@ pub(crate) fn action_index(action: Action) -> usize {
 pub(crate) fn group_of(action: Action) -> &'static str {
     match action {
         Action::Start | Action::Resume | Action::Restore => "operate",
-        Action::SoftOff | Action::Reboot | Action::Pause | Action::Save => "interrupt",
-        Action::HardOff | Action::Reset => "destroy",
+        Action::Snapshot | Action::Clone => "copy",
+        Action::SoftOff | Action::Reboot | Action::Pause | Action::Save | Action::Migrate => "interrupt",
+        Action::HardOff | Action::Reset | Action::Revert | Action::Delete => "destroy",
     }
 }
 
@@ -127,7 +134,7 @@ pub(crate) struct Types {
     pub(crate) edge: EntityTypeName,
     pub(crate) action: EntityTypeName,
     /// One per action, in the order of [`Action::ALL`].
-    pub(crate) actions: [EntityUid; 9],
+    pub(crate) actions: [EntityUid; Action::ALL.len()],
 }
 
 fn type_name(basename: &str) -> EntityTypeName {
@@ -203,7 +210,7 @@ mod tests {
                 .map(|(group, _)| *group)
                 .collect();
             assert_eq!(of, [group_of(action)]);
-            assert_eq!(action.is_disruptive(), group_of(action) != "operate");
+            assert_eq!(action.is_disruptive(), !matches!(group_of(action), "operate" | "copy"));
             let ancestors = schema().action_entities().unwrap();
             let parents: Vec<String> = ancestors
                 .ancestors(&types().actions[at])

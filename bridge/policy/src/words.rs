@@ -89,6 +89,12 @@ pub(crate) fn verb(target: &TargetEntry, action: Action) -> String {
     target.kind.label(action).to_lowercase()
 }
 
+/// Whether only a rule that names the target outright may permit the action: what disturbs a protected
+/// target, and the deletion of any.
+pub(crate) fn is_guarded(target: &TargetEntry, action: Action) -> bool {
+    action == Action::Delete || (target.protected && action.is_disruptive())
+}
+
 /// The action before "it": `shut` goes around it, so the plain verb of each.
 fn verb_it(target: &TargetEntry, action: Action) -> &'static str {
     match action {
@@ -103,6 +109,11 @@ fn verb_it(target: &TargetEntry, action: Action) -> &'static str {
         Action::Resume => "resume",
         Action::Save => "save",
         Action::Restore => "restore",
+        Action::Snapshot => "keep a snapshot of",
+        Action::Revert => "revert",
+        Action::Clone => "clone",
+        Action::Migrate => "migrate",
+        Action::Delete => "delete",
     }
 }
 

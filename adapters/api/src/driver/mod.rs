@@ -125,7 +125,9 @@ impl Driver {
     pub async fn execute(&self, command: &Command) -> Result<(), AdapterError> {
         let Shared { adapter, settings, counters, .. } = &*self.shared;
         count(&counters.commands);
-        let limit = settings.execute_timeout_ms.min(command.deadline_ms).max(1);
+        let patience =
+            if command.action.ends_with_its_call() { u64::MAX } else { settings.execute_timeout_ms };
+        let limit = patience.min(command.deadline_ms).max(1);
         let known = self.shared.version(&command.address);
         let call = AssertUnwindSafe(async { adapter.execute(command).await }).catch_unwind();
         let result = match tokio::time::timeout(millis(limit), call).await {

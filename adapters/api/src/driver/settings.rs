@@ -14,7 +14,8 @@ pub struct DriverSettings {
     /// How long a listing may take. Default 30 000.
     pub list_timeout_ms: u64,
     /// How long the backend may take to accept a command (not to complete it). Default 30 000; the
-    /// command's own deadline counts too, whichever is shorter.
+    /// command's own deadline counts too, whichever is shorter. An action whose end no state tells, such
+    /// as a snapshot, has its whole deadline.
     pub execute_timeout_ms: u64,
     /// How often a machine is looked at where the adapter pushes no events. Default 10 000.
     pub poll_ms: u64,

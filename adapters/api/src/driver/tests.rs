@@ -73,7 +73,7 @@ impl Adapter for Fake {
         self.lists.fetch_add(1, Ordering::Relaxed);
         let mood = *self.list_mood.lock();
         self.act(mood).await?;
-        Ok(vec![Found { address: address("a"), label: "A".into(), seen: None }])
+        Ok(vec![Found { label: "A".into(), ..Found::of(address("a")) }])
     }
     async fn observe(&self, address: &Address) -> Result<Observation, AdapterError> {
         self.looks.fetch_add(1, Ordering::Relaxed);

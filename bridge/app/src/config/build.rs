@@ -63,14 +63,13 @@ fn target_entry(loaded: &Loaded, id: &str, target: &TargetConfig) -> Result<Targ
 
 /// What a board's thing is by itself.
 fn of_board(loaded: &Loaded, backend: &str, address: &str) -> TargetKind {
-    let board = loaded.config.backends.get(backend).and_then(|backend| backend.board.as_ref());
+    let board = loaded.config.backends.get(backend).and_then(|backend| backend.board());
     board.and_then(|board| board.kind_of(address)).unwrap_or_default()
 }
 
 /// A target of a board is one of the things that are configured of it.
 fn board_has(loaded: &Loaded, id: &str, target: &TargetConfig) -> Result<(), Mistake> {
-    let Some(board) = loaded.config.backends.get(&target.backend).and_then(|backend| backend.board.as_ref())
-    else {
+    let Some(board) = loaded.config.backends.get(&target.backend).and_then(|backend| backend.board()) else {
         return Ok(());
     };
     let address = target.address.as_deref().unwrap_or(id);

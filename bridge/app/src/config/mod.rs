@@ -3,6 +3,7 @@
 //! Reading it touches nothing but the file itself; [`crate::compose`] makes the things it describes, and
 //! starting them comes third. So `primrack check` can say everything that is wrong without doing anything.
 
+mod backend;
 mod build;
 mod read;
 
@@ -10,16 +11,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use primrack_adapter_api::DriverSettings;
-use primrack_adapters::process::ProcessConfig;
-use primrack_adapters::qemu::QemuConfig;
-use primrack_board::BoardConfig;
 use primrack_engine::EngineSettings;
 use primrack_model::{TargetKind, TouchMode};
 use primrack_world::WorldSettings;
 use serde::Deserialize;
 use smol_str::SmolStr;
 
+pub use backend::{BackendConfig, BackendKind};
 pub use build::inventory;
 pub use read::{Loaded, Mistake, read};
 
@@ -126,21 +124,6 @@ impl WorldConfig {
 pub struct PolicyConfig {
     /// Cedar files; the starter policy if none is named.
     pub files: Vec<PathBuf>,
-}
-
-/// `[backends.NAME]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BackendConfig {
-    /// How patient its driver is.
-    #[serde(default)]
-    pub driver: DriverSettings,
-    /// `[backends.NAME.process]`: local processes as servers.
-    pub process: Option<ProcessConfig>,
-    /// `[backends.NAME.qemu]`: virtual machines.
-    pub qemu: Option<QemuConfig>,
-    /// `[backends.NAME.board]`: a microcontroller with readers, buttons and outputs.
-    pub board: Option<BoardConfig>,
 }
 
 /// `[targets.ID]`

@@ -79,8 +79,13 @@ impl Loaded {
     /// A path of the configuration: relative ones start at its file's folder.
     #[must_use]
     pub fn resolve(&self, path: &Path) -> PathBuf {
-        let folder = self.path.parent().unwrap_or_else(|| Path::new("."));
-        folder.join(path)
+        self.folder().join(path)
+    }
+
+    /// The folder of the configuration file, where relative paths start.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or_else(|| Path::new("."))
     }
 
     /// A mistake shown at the table or key that `path` names, such as `["targets", "web-1", "backend"]`.

@@ -25,7 +25,7 @@ const HELLO: Duration = Duration::from_secs(4);
 pub(super) async fn boards(loaded: &Loaded, control: Option<&Control>, findings: &mut Vec<Finding>) {
     let configured = || {
         let backends = loaded.config.backends.iter();
-        backends.filter_map(|(name, backend)| Some((name, backend.board.as_ref()?)))
+        backends.filter_map(|(name, backend)| Some((name, backend.board()?)))
     };
     if configured().next().is_none() {
         return;

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use primrack_adapters::{Configured as _, Need, Standing};
 use primrack_engine::journal::{EntryFilter, Kind, Reader};
 use primrack_model::UnixMs;
 use tokio::net::TcpListener;
@@ -183,7 +184,7 @@ pub(super) fn keys(loaded: &Loaded, findings: &mut Vec<Finding>) {
 
 pub(super) async fn backends(loaded: &Loaded, control: Option<&Control>, findings: &mut Vec<Finding>) {
     for (name, backend) in &loaded.config.backends {
-        programs(name, backend, findings);
+        needs(name, backend, findings);
     }
     if loaded.config.backends.is_empty() {
         let fix = "add a [backends.NAME.process] or [backends.NAME.qemu] table";
@@ -219,48 +220,13 @@ pub(super) async fn backends(loaded: &Loaded, control: Option<&Control>, finding
     }
 }
 
-/// Whether what a backend runs is installed.
-fn programs(name: &str, backend: &BackendConfig, findings: &mut Vec<Finding>) {
+/// Whether what a backend needs of this machine is there.
+fn needs(name: &str, backend: &BackendConfig, findings: &mut Vec<Finding>) {
     let area = format!("backend {name}");
-    if let Some(process) = &backend.process {
-        for (server, about) in &process.servers {
-            let program = about.command.first().map(String::as_str).unwrap_or_default();
-            if find(program).is_none() {
-                let what = format!("server {server}: there is no program {program:?}");
-                let fix = format!("[backends.{name}.process.servers.{server}] command = [\"/full/path\", …]");
-                findings.push(Finding::fail(area.clone(), what, fix));
-            }
-        }
-    }
-    let Some(qemu) = &backend.qemu else { return };
-    match find(&qemu.program) {
-        Some(path) => findings.push(Finding::ok(area.clone(), format!("QEMU is {}", path.display()))),
-        None => {
-            let what = format!("there is no program {:?}", qemu.program);
-            findings.push(Finding::fail(area.clone(), what, "apt-get install qemu-system-x86"));
-        }
-    }
-    findings.push(match File::options().read(true).write(true).open("/dev/kvm") {
-        Ok(_) => Finding::ok(
-            area,
-            "/dev/kvm can be opened; whether guests run in it the bridge tries at its first start of one",
-        ),
-        Err(error) => Finding::warn(
-            area,
-            format!("/dev/kvm cannot be opened ({error}): machines run in QEMU's own translator, some ten times slower"),
-            "usermod -aG kvm USER for the bridge's user, or switch virtualisation on in the firmware",
-        ),
-    });
-}
-
-/// A program, by path or in PATH.
-fn find(program: &str) -> Option<PathBuf> {
-    let runs = |path: &Path| {
-        std::fs::metadata(path).is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
-    };
-    if program.contains('/') {
-        return Some(PathBuf::from(program)).filter(|path| runs(path));
-    }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|path| runs(path))
+    let Some(technology) = backend.technology() else { return };
+    findings.extend(technology.needs().into_iter().map(|Need { found, words, remedy }| match found {
+        Standing::Fine => Finding::ok(area.clone(), words),
+        Standing::Worse => Finding::warn(area.clone(), words, remedy),
+        Standing::Missing => Finding::fail(area.clone(), words, remedy),
+    }));
 }

@@ -66,7 +66,7 @@ impl Adapter for Mock {
         let states = self.states.lock();
         let found = |(number, power): (usize, &Power)| {
             let seen = Some(Observation::of(*power));
-            Found { address: address(number), label: String::new(), seen }
+            Found { label: String::new(), seen, ..Found::of(address(number)) }
         };
         Ok(states.iter().enumerate().map(found).collect())
     }
