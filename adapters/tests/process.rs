@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::{Bridge, Nest, address, quality};
+use common::{Bridge, Nest, Peer, Transcript, address, quality};
 use primrack_adapter_api::conformance::{Subject, check, compare};
 use primrack_adapter_api::{Adapter, AdapterError};
 use primrack_adapters::process::{ProcessAdapter, ProcessConfig};
@@ -102,8 +102,11 @@ impl Subject for Plain {
 
 #[tokio::test]
 async fn keeps_the_conformance_suite_as_its_quality_file_says() {
+    let transcript = Transcript::begin("process", "process", Peer::Real);
     let checked = check(&Plain(Nest::new())).await.unwrap();
     compare(&quality(include_str!("../src/process/quality.toml")), &checked).unwrap();
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    transcript.end(&format!("processes of Linux {}", kernel.trim()), &checked);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::{Bridge, Nest, address, quality};
+use common::{Bridge, Nest, Peer, Transcript, address, quality};
 use primrack_adapter_api::conformance::{Subject, check, compare};
 use primrack_adapter_api::{Adapter, AdapterError};
 use primrack_adapters::qemu::{QemuAdapter, QemuConfig};
@@ -108,8 +108,13 @@ impl Subject for Plain {
 
 #[tokio::test]
 async fn keeps_the_conformance_suite_as_its_quality_file_says() {
+    let transcript = Transcript::begin("qemu", "qemu", Peer::Real);
     let checked = check(&Plain(Nest::new())).await.unwrap();
     compare(&quality(include_str!("../src/qemu/quality.toml")), &checked).unwrap();
+    let version = std::process::Command::new("qemu-system-x86_64").arg("--version").output().unwrap();
+    let version = String::from_utf8_lossy(&version.stdout);
+    let version = version.lines().next().unwrap_or_default();
+    transcript.end(&format!("{version}, TCG, Linux guest"), &checked);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! What the tests of all technologies share: a bridge's driver with an ear.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses its part")]
 
+mod transcript;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -13,6 +15,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use transcript::{Peer, Transcript};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -134,8 +138,31 @@ impl Bridge {
     }
 }
 
-/// The rules of an adapter's quality file.
+/// What the table `[qualities]` of a quality file speaks of, each `"done"` or `"exempt: why"`.
+const QUALITIES: [&str; 10] = [
+    "events",
+    "soft-off",
+    "hard-off",
+    "deadlines",
+    "reconnect",
+    "credentials",
+    "tls",
+    "bounds",
+    "metrics",
+    "doctor",
+];
+
+/// The rules of an adapter's quality file, whose other table is whole.
 pub fn quality(text: &str) -> BTreeMap<String, String> {
     let mut tables: BTreeMap<String, BTreeMap<String, String>> = toml::from_str(text).unwrap();
+    let qualities = tables.remove("qualities").expect("the quality file has a table [qualities]");
+    for name in QUALITIES {
+        let said = qualities.get(name).unwrap_or_else(|| panic!("[qualities] says nothing of {name}"));
+        let why = said.strip_prefix("exempt: ").is_some_and(|why| !why.trim().is_empty());
+        assert!(said == "done" || why, "{name}: write \"done\" or \"exempt: \" and why, not {said:?}");
+    }
+    if let Some(name) = qualities.keys().find(|name| !QUALITIES.contains(&name.as_str())) {
+        panic!("[qualities]: there is no {name}");
+    }
     tables.remove("rules").unwrap()
 }
