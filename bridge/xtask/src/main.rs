@@ -4,6 +4,7 @@ mod firmware;
 mod guest;
 mod packages;
 mod page;
+mod python;
 mod scripts;
 mod test;
 
@@ -33,6 +34,8 @@ enum What {
     Firmware,
     /// Makes the guest that tests boot, from Debian packages, in target/guest
     Guest,
+    /// Makes the Python environments of the tests' backends, in target/python
+    Python,
     /// Writes the scripts of every object for every grid, into target/scripts and a zip
     Scripts(scripts::Args),
 }
@@ -53,6 +56,11 @@ fn main() -> anyhow::Result<()> {
             let files = guest::ensure()?;
             println!("guest: {} {}", files.kernel.display(), files.initrd.display());
             println!("to boot it: {}", guest::qemu_version()?);
+        }
+        What::Python => {
+            for home in python::ensure_all()? {
+                println!("python: {}", home.display());
+            }
         }
         What::Scripts(args) => scripts::run(&args)?,
     }

@@ -23,6 +23,12 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("/usr/sbin/pcscd", &["pcscd"]),
     ("/usr/lib/pcsc/drivers/serial/libifdvpcd.so", &["vsmartcard-vpcd"]),
     ("/usr/include/PCSC/winscard.h", &["libpcsclite-dev"]),
+    ("/usr/bin/python3", &["python3"]),
+    ("/usr/lib/python3/dist-packages/libvirt.py", &["python3-libvirt"]),
+    ("/usr/lib/python3.11/ensurepip/__init__.py", &["python3-venv"]),
+    ("/usr/sbin/libvirtd", &["libvirt-daemon-system", "libvirt-clients", "libvirt-daemon-driver-qemu"]),
+    ("ipmi_sim", &["openipmi"]),
+    ("unshare", &["util-linux"]),
     // Binds the C library of OSDP when that is built.
     ("/usr/lib/llvm-14/lib/libclang.so", &["libclang-dev"]),
 ];

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{firmware, guest, packages, page};
+use crate::{firmware, guest, packages, page, python};
 
 /// Sets up what is missing and runs everything; the first failure ends it.
 #[expect(clippy::print_stdout, reason = "what a developer runs talks to a terminal")]
@@ -26,6 +26,7 @@ pub(crate) fn run() -> Result<()> {
         firmware::check()
     })?;
     step("guest", &mut || guest::ensure().map(|_| ()))?;
+    step("python", &mut || python::ensure_all().map(drop))?;
     step("formatting", &mut || cargo(&["fmt", "--all", "--check"]))?;
     step("lints", &mut || {
         cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])
