@@ -10,8 +10,13 @@ mod programs;
 #[cfg(feature = "qemu")]
 pub mod qemu;
 mod technology;
+#[cfg(feature = "web")]
+#[expect(dead_code, unused_imports, reason = "its users come one by one")]
+mod web;
 
 pub use config::ConfigError;
 #[cfg(any(feature = "process", feature = "qemu"))]
 pub use local::Ready;
 pub use technology::{Configured, Named, Need, Standing, Technology};
+#[cfg(feature = "web")]
+pub use web::Trust;
