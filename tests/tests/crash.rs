@@ -277,7 +277,8 @@ async fn what_is_recorded_and_was_not_done_yet_is_marked_interrupted_and_never_d
         words: "Starting web-1.".to_owned(),
         at: UnixMs::now(),
     };
-    let decision = Decision { intent, receipt, policy: PolicyNote::default() };
+    let decision =
+        Decision { intent, receipt, policy: PolicyNote::default(), part_of: None, plan: Vec::new() };
     let (journal, _) = Journal::open(&room.journal(), &JournalSettings::default()).unwrap();
     journal.append(&Entry::Decision(Box::new(decision))).await.unwrap();
     journal.close().await;

@@ -108,7 +108,7 @@ fn decision(source: usize, event: u64) -> Result<Entry, Failure> {
         at: intent.at,
     };
     let policy = PolicyNote { version: "3f9a".into(), determining: vec!["starter-0".into()] };
-    Ok(Entry::Decision(Box::new(Decision { intent, receipt, policy })))
+    Ok(Entry::Decision(Box::new(Decision { intent, receipt, policy, part_of: None, plan: Vec::new() })))
 }
 
 /// Runs `appenders` tasks that each call `append` again as soon as it returned, and reads the clocks.

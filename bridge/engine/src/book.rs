@@ -12,6 +12,8 @@
 //! silent()                           shown as before, stale, with its age
 //! ```
 
+mod groups;
+
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -23,6 +25,9 @@ use primrack_model::{
 };
 use smol_str::SmolStr;
 use tokio::sync::{broadcast, oneshot};
+
+pub(crate) use groups::Stand;
+use groups::Wholes;
 
 /// Bytes of a detail that are kept.
 const DETAIL_LIMIT: usize = 120;
@@ -68,6 +73,8 @@ struct Active {
     sent: bool,
     /// Since it was admitted the machine has reported another state than the one asked for.
     left: bool,
+    /// It is of a group: its end is the end of its plan, whatever the members show meanwhile.
+    whole: bool,
     finish: Option<oneshot::Sender<Finish>>,
     joiners: Vec<oneshot::Sender<bool>>,
 }
@@ -93,7 +100,9 @@ impl Slot {
             // Nobody is shown what the journal does not hold yet.
             Some(active)
                 if active.durable
-                    && (!active.transition.action.is_reached_by(self.observed) || !active.left) =>
+                    && (active.whole
+                        || !active.transition.action.is_reached_by(self.observed)
+                        || !active.left) =>
             {
                 active.transition.action.transitional(self.observed)
             }
@@ -135,6 +144,7 @@ pub(crate) struct Book {
     by_address: Vec<(BackendId, NameIndex)>,
     watchers: OnceLock<Vec<Arc<dyn Watcher>>>,
     stream: broadcast::Sender<StateEvent>,
+    wholes: Wholes,
 }
 
 fn address_at(inventory: &Inventory, at: u32) -> &str {
@@ -165,9 +175,16 @@ impl Book {
         }
         let slots = inventory.targets().iter().map(|_| slot()).collect();
         let (stream, _) = broadcast::channel(STREAM_DEPTH);
-        Self { inventory, slots, by_address, watchers: OnceLock::new(), stream }
+        let wholes = Wholes::default();
+        let book = Self { inventory, slots, by_address, watchers: OnceLock::new(), stream, wholes };
+        book.regroup_all(&book.inventory());
+        book
     }
 
+    /// What there is.
+    pub(crate) fn inventory(&self) -> Arc<Inventory> {
+        Arc::clone(&self.inventory)
+    }
     /// Names the watchers; once, before anything is observed.
     pub(crate) fn watch(&self, watchers: Vec<Arc<dyn Watcher>>) -> bool {
         self.watchers.set(watchers).is_ok()
@@ -176,7 +193,8 @@ impl Book {
         self.stream.subscribe()
     }
     pub(crate) fn view(&self, ix: TargetIx) -> TargetState {
-        self.slots[ix.0 as usize].lock().view()
+        let view = self.slots[ix.0 as usize].lock().view();
+        self.with_age(ix, view)
     }
     /// The last reported state and whether it may be relied on.
     pub(crate) fn observed(&self, ix: TargetIx) -> (Power, bool) {
@@ -186,6 +204,10 @@ impl Book {
     /// The command under way.
     pub(crate) fn under_way(&self, ix: TargetIx) -> Option<Action> {
         self.slots[ix.0 as usize].lock().active.as_ref().map(|active| active.transition.action)
+    }
+    /// The intent whose command is under way.
+    pub(crate) fn intent_under_way(&self, ix: TargetIx) -> Option<IntentId> {
+        self.slots[ix.0 as usize].lock().active.as_ref().map(|active| active.transition.intent)
     }
     pub(crate) fn addresses(&self, backend: &BackendId) -> Vec<Address> {
         self.of(backend).map(|ix| self.inventory.target(ix).address.clone()).collect()
@@ -206,6 +228,9 @@ impl Book {
             return Admission::Refused(Refusal::new(RefusalCode::NotSupported, words));
         }
         let now = UnixMs::now();
+        let group = self.inventory().group(ix).is_some();
+        // Looked up before the slot is locked: it looks into the members' slots.
+        let by_members = if group { self.refuse_whole(ix, action) } else { None };
         let mut slot = self.slots[ix.0 as usize].lock();
         if let Some(active) = &mut slot.active {
             let Transition { intent: with, action: doing, by, since } = &active.transition;
@@ -227,9 +252,11 @@ impl Book {
                 );
                 return Admission::Refused(Refusal::new(RefusalCode::Busy, words));
             }
-        } else if let Some(refusal) =
+        } else if let Some(refusal) = if group {
+            by_members
+        } else {
             refuse_by_state(target, action, slot.observed, slot.stale, slot.seen, now)
-        {
+        } {
             return Admission::Refused(refusal);
         }
         let before = slot.shown();
@@ -254,6 +281,7 @@ impl Book {
             durable: false,
             sent: false,
             left: !action.is_reached_by(slot.observed),
+            whole: group,
             finish: Some(tell),
             joiners: Vec::new(),
         }));
@@ -413,6 +441,9 @@ impl Book {
             let event = StateEvent { target: self.inventory.target(ix).id.clone(), state: self.view(ix) };
             // Nobody listening any more is no fault.
             drop(self.stream.send(event));
+        }
+        for group in self.inventory().within(ix) {
+            self.regroup(*group);
         }
     }
 

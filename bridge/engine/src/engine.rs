@@ -14,11 +14,12 @@ use parking_lot::{Mutex, RwLock};
 use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Driver, DriverSettings, DriverStatus, Sink};
 use primrack_model::{
     Action, Actor, BackendId, Command, Edge, Intent, IntentId, Inventory, OriginKey, Outcome, Receipt,
-    Refusal, RefusalCode, StateEvent, TargetIx, TargetState, UnixMs, Verdict, Via,
+    Refusal, RefusalCode, StateEvent, TargetId, TargetIx, TargetKind, TargetState, UnixMs, Verdict, Via,
 };
 use primrack_policy::{Permit, Policy};
 use smol_str::SmolStr;
 use tokio::sync::{broadcast, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -56,23 +57,34 @@ pub struct Parts {
     pub settings: EngineSettings,
 }
 
+/// What an accepted intent has set going.
+#[derive(Debug)]
+pub(crate) enum Going {
+    /// Nothing: it was refused.
+    No,
+    /// The same was under way for this intent.
+    With(IntentId),
+    /// Its own command, to its end.
+    Ours(JoinHandle<Outcome>),
+}
+
 /// Who waits for the receipt of an event that is being decided.
 type Deciding = HashMap<(Edge, OriginKey), Vec<oneshot::Sender<Receipt>>>;
 
 /// What happens. Shared by all edges.
 pub struct Engine {
-    inventory: Arc<Inventory>,
+    pub(crate) inventory: Arc<Inventory>,
     policy: RwLock<Arc<Policy>>,
     journal: Journal,
-    book: Arc<Book>,
+    pub(crate) book: Arc<Book>,
     drivers: HashMap<BackendId, Arc<Driver>>,
     settings: EngineSettings,
     /// Events whose first submission is being decided: a second one waits for the same receipt.
     deciding: Mutex<Deciding>,
     counters: EngineCounters,
     read_only: Stop,
-    tasks: TaskTracker,
-    stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
 }
 
 impl std::fmt::Debug for Engine {
@@ -117,6 +129,7 @@ impl Engine {
             tasks: tasks.clone(),
             stop,
         });
+        engine.keep_ready();
         if !engine.book.watch(watchers(&engine)) {
             tracing::error!("the watchers were named twice");
         }
@@ -208,6 +221,9 @@ impl Engine {
     /// What can be done to a target; nothing where its backend is missing.
     #[must_use]
     pub fn capabilities(&self, target: TargetIx) -> Capabilities {
+        if let Some(can) = self.group_capabilities(target) {
+            return can;
+        }
         let entry = self.inventory.target(target);
         match self.drivers.get(&entry.backend) {
             Some(driver) => driver.capabilities(&entry.address),
@@ -228,15 +244,19 @@ impl Engine {
         let mut refused = None;
         let mut choices = Vec::new();
         let under_way = self.book.under_way(target);
+        let is_group = self.inventory.group(target).is_some();
         for action in Action::ALL {
             let fits = match under_way {
                 Some(doing) => matches!(action, Action::HardOff | Action::Reset) && doing != action,
+                None if is_group => self.book.refuse_whole(target, action).is_none(),
                 None => fresh && action.fits(power),
             };
             if !fits || !can.can(action) {
                 continue;
             }
-            match policy.may(actor, action, target, via) {
+            let may = policy.may(actor, action, target, via);
+            match may.and_then(|()| self.may_members(&policy, (actor, action), target, (via, UnixMs::now())))
+            {
                 Ok(()) => choices.push(action),
                 Err(refusal) => refused = refused.or(Some(refusal)),
             }
@@ -246,7 +266,13 @@ impl Engine {
         }
         Err(refused.unwrap_or_else(|| {
             let label = &self.inventory.target(target).label;
-            if fresh {
+            let whole = is_group.then(|| {
+                let likely = TargetKind::Group.toggle(power);
+                self.book.refuse_whole(target, likely)
+            });
+            if let Some(refusal) = whole.flatten() {
+                refusal
+            } else if fresh {
                 Refusal::new(
                     RefusalCode::WrongState,
                     format!("{label} is {}: nothing can be done to it now.", power.word()),
@@ -311,33 +337,51 @@ impl Engine {
     }
 
     async fn decide(self: &Arc<Self>, intent: Intent) -> Receipt {
+        self.decide_part(intent, None).await.0
+    }
+
+    /// Decides an intent, which may be a step of a group's.
+    pub(crate) async fn decide_part(
+        self: &Arc<Self>,
+        intent: Intent,
+        part_of: Option<IntentId>,
+    ) -> (Receipt, Going) {
+        let no = |receipt| (receipt, Going::No);
         let Some(ix) = self.inventory.find_target(intent.target.as_str()) else {
             let refusal =
                 Refusal::new(RefusalCode::NoTarget, format!("There is no target called {}.", intent.target));
-            return self.refuse(intent, refusal, Vec::new()).await;
+            return no(self.refuse(intent, refusal, Vec::new(), part_of).await);
         };
         if self.stop.is_cancelled() {
             let refusal =
                 Refusal::new(RefusalCode::ShuttingDown, "The bridge is stopping: try again in a moment.");
-            return self.refuse(intent, refusal, Vec::new()).await;
+            return no(self.refuse(intent, refusal, Vec::new(), part_of).await);
         }
         let permit = match self.policy().decide(intent) {
             Ok(permit) => permit,
-            Err((intent, refusal)) => return self.refuse(intent, refusal, Vec::new()).await,
+            Err((intent, refusal)) => return no(self.refuse(intent, refusal, Vec::new(), part_of).await),
         };
         // After the policy, so that a stranger learns no more than before.
         if let Some(stopped) = self.read_only() {
-            return self.refuse(permit.into_intent(), stopped.refusal(), Vec::new()).await;
+            let refused = self.refuse(permit.into_intent(), stopped.refusal(), Vec::new(), part_of);
+            return no(refused.await);
+        }
+        if let Some(refusal) = self.refuse_members(ix, permit.intent()) {
+            return no(self.refuse(permit.into_intent(), refusal, Vec::new(), part_of).await);
         }
         let determining: Vec<SmolStr> =
             permit.reasons().iter().map(|name| SmolStr::new(name.as_str())).collect();
         let admission = self.book.admit(ix, permit.intent(), self.capabilities(ix));
         match admission {
-            Admission::Refused(refusal) => self.refuse(permit.into_intent(), refusal, determining).await,
-            Admission::Joined { with, by, since, durable } => {
-                self.join(ix, permit, determining, (with, by, since), durable).await
+            Admission::Refused(refusal) => {
+                no(self.refuse(permit.into_intent(), refusal, determining, part_of).await)
             }
-            Admission::Run(finish) => self.run(ix, permit, determining, finish).await,
+            Admission::Joined { with, by, since, durable } => {
+                let receipt = self.join(ix, permit, (determining, part_of), (with, by, since), durable).await;
+                let going = if receipt.is_accepted() { Going::With(with) } else { Going::No };
+                (receipt, going)
+            }
+            Admission::Run(finish) => self.run(ix, permit, (determining, part_of), finish).await,
         }
     }
 
@@ -345,30 +389,36 @@ impl Engine {
         self: &Arc<Self>,
         ix: TargetIx,
         permit: Permit,
-        determining: Vec<SmolStr>,
+        (determining, part_of): (Vec<SmolStr>, Option<IntentId>),
         finish: oneshot::Receiver<Finish>,
-    ) -> Receipt {
+    ) -> (Receipt, Going) {
         let target = self.inventory.target(ix);
         let intent = permit.intent();
         let words = format!("{} {}.", target.kind.doing(intent.action), target.label);
         let receipt = receipt(intent, Verdict::Accepted, words);
-        let (id, entry) = (intent.id, self.entry(intent, &receipt, determining));
+        let plan = self.plan(ix, intent.action);
+        let is_group = !plan.is_empty();
+        let (id, entry) = (intent.id, self.entry(intent, &receipt, determining, part_of, plan));
         if let Err(error) = self.journal.append(&entry).await {
             self.book.close(ix, id, None);
-            return self.unwritten(permit.intent(), &error);
+            return (self.unwritten(permit.intent(), &error), Going::No);
         }
         self.counters.accepted(permit.intent());
         self.book.made_durable(ix, id);
         let engine = Arc::clone(self);
-        self.tasks.spawn(async move { engine.carry_out(ix, permit, finish).await });
-        receipt
+        let task = if is_group {
+            self.tasks.spawn(engine.act_on_members(ix, permit, part_of, finish))
+        } else {
+            self.tasks.spawn(async move { engine.carry_out(ix, permit, part_of, finish).await })
+        };
+        (receipt, Going::Ours(task))
     }
 
     async fn join(
         self: &Arc<Self>,
         ix: TargetIx,
         permit: Permit,
-        determining: Vec<SmolStr>,
+        (determining, part_of): (Vec<SmolStr>, Option<IntentId>),
         (with, by, since): (IntentId, SmolStr, UnixMs),
         durable: oneshot::Receiver<bool>,
     ) -> Receipt {
@@ -384,7 +434,8 @@ impl Engine {
         let age = since.age_at(UnixMs::now()).as_secs_f32();
         let words = format!("{doing} {label} already, for {by}, since {age:.1} s.");
         let receipt = receipt(&intent, Verdict::Joined { with }, words);
-        match self.journal.append(&self.entry(&intent, &receipt, determining)).await {
+        let entry = self.entry(&intent, &receipt, determining, part_of, Vec::new());
+        match self.journal.append(&entry).await {
             Ok(_) => {
                 self.counters.joined.inc();
                 receipt
@@ -393,10 +444,17 @@ impl Engine {
         }
     }
 
-    async fn refuse(&self, intent: Intent, refusal: Refusal, determining: Vec<SmolStr>) -> Receipt {
+    async fn refuse(
+        &self,
+        intent: Intent,
+        refusal: Refusal,
+        determining: Vec<SmolStr>,
+        part_of: Option<IntentId>,
+    ) -> Receipt {
         let words = refusal.words.clone();
         let receipt = receipt(&intent, Verdict::Refused(refusal), words);
-        match self.journal.append(&self.entry(&intent, &receipt, determining)).await {
+        let entry = self.entry(&intent, &receipt, determining, part_of, Vec::new());
+        match self.journal.append(&entry).await {
             Ok(_) => {
                 self.counters.refused(&receipt);
                 receipt
@@ -415,13 +473,27 @@ impl Engine {
         receipt
     }
 
-    fn entry(&self, intent: &Intent, receipt: &Receipt, determining: Vec<SmolStr>) -> Entry {
+    fn entry(
+        &self,
+        intent: &Intent,
+        receipt: &Receipt,
+        determining: Vec<SmolStr>,
+        part_of: Option<IntentId>,
+        plan: Vec<Vec<TargetId>>,
+    ) -> Entry {
         let policy = PolicyNote { version: SmolStr::new(self.policy.read().version()), determining };
-        Entry::Decision(Box::new(Decision { intent: intent.clone(), receipt: receipt.clone(), policy }))
+        let (intent, receipt) = (intent.clone(), receipt.clone());
+        Entry::Decision(Box::new(Decision { intent, receipt, policy, part_of, plan }))
     }
 
     /// Executes a durable command and sees it to its end.
-    async fn carry_out(self: Arc<Self>, ix: TargetIx, permit: Permit, mut finish: oneshot::Receiver<Finish>) {
+    async fn carry_out(
+        self: Arc<Self>,
+        ix: TargetIx,
+        permit: Permit,
+        part_of: Option<IntentId>,
+        mut finish: oneshot::Receiver<Finish>,
+    ) -> Outcome {
         let intent = permit.into_intent();
         let target = self.inventory.target(ix);
         let deadline_ms = self.settings.deadline_ms(intent.action);
@@ -462,29 +534,52 @@ impl Engine {
                 },
             },
         };
-        let why = match &outcome {
+        self.settle(ix, &intent, part_of, &outcome, started);
+        outcome
+    }
+
+    /// Shows, records and tells how a command ended.
+    pub(crate) fn settle(
+        &self,
+        ix: TargetIx,
+        intent: &Intent,
+        part_of: Option<IntentId>,
+        outcome: &Outcome,
+        started: tokio::time::Instant,
+    ) {
+        let target = self.inventory.target(ix);
+        let why = match outcome {
             Outcome::Done => None,
             Outcome::Failed(why) | Outcome::Unknown(why) => {
                 Some(format!("{} failed: {why}", target.kind.label(intent.action)))
             }
         };
-        self.counters.ended(&intent, &outcome, started.elapsed());
+        self.counters.ended(intent, outcome, started.elapsed());
         tracing::info!(intent = %intent.id, target = %target.id, action = %intent.action, ?outcome,
             ms = started.elapsed().as_millis(), "ended");
-        self.book.close(ix, intent.id, why.as_deref());
+        if self.inventory.group(ix).is_some() {
+            self.book.close_whole(ix, intent.id, why.as_deref());
+        } else {
+            self.book.close(ix, intent.id, why.as_deref());
+        }
         let entry = Entry::Ended {
             intent: intent.id,
             target: target.id.clone(),
             outcome: outcome.clone(),
+            part_of,
             at: UnixMs::now(),
         };
         if !self.journal.append_soon(&entry) {
             tracing::error!(intent = %intent.id, "the journal took no note of the end; the next start will call it interrupted");
         }
-        self.book.tell_ended(ix, &intent, &outcome);
+        self.book.tell_ended(ix, intent, outcome);
     }
 
-    fn finished(&self, intent: &Intent, how: Option<Finish>) -> Outcome {
+    pub(crate) fn deadline_ms(&self, action: Action) -> u64 {
+        self.settings.deadline_ms(action)
+    }
+
+    pub(crate) fn finished(&self, intent: &Intent, how: Option<Finish>) -> Outcome {
         match how {
             Some(Finish::Reached) => Outcome::Done,
             Some(Finish::Died(why)) if why.is_empty() => Outcome::Failed("it ended instead".to_owned()),

@@ -9,6 +9,7 @@ pub mod journal;
 mod book;
 mod counters;
 mod engine;
+mod group;
 mod read_only;
 mod settings;
 

@@ -7,6 +7,7 @@
 
 mod action;
 mod actor;
+mod group;
 mod ids;
 mod index;
 mod intent;
@@ -19,6 +20,10 @@ mod time;
 
 pub use action::{Action, UnknownAction};
 pub use actor::{Actor, ActorKind, UnknownActor};
+pub use group::{
+    GROUPS, Group, GroupError, GroupMistake, GroupPlan, MAX_DEPTH, MAX_MEMBERS, Member, MemberPlan,
+    OnFailure, Ready,
+};
 pub use ids::{BackendId, BadId, GroupId, IntentId, ObjectId, TargetId};
 pub use index::NameIndex;
 pub use intent::{Command, Edge, Intent, OriginKey, Via};

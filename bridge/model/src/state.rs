@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::{Action, Cause, IntentId, Power, TargetId, UnixMs};
+use crate::{Action, Cause, IntentId, Power, TargetId, TargetKind, UnixMs};
 
 /// What a backend calls one of its machines: a process name, a domain, a path. Adapter-specific.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -139,6 +139,20 @@ pub struct TargetState {
     /// The backend does not answer: what is shown is the last word, and old.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
+}
+
+impl TargetState {
+    /// The word for `power` of a target of this kind. A group whose members differ is neither On nor Off:
+    /// its `power` is [`Power::Unknown`] while nothing about it is old, and the word is "Mixed".
+    #[must_use]
+    pub fn word(&self, kind: TargetKind) -> &'static str {
+        if self.is_mixed(kind) { "Mixed" } else { kind.word(self.power) }
+    }
+    /// Whether it is a group whose members are known and differ.
+    #[must_use]
+    pub fn is_mixed(&self, kind: TargetKind) -> bool {
+        kind == TargetKind::Group && self.power == Power::Unknown && !self.stale && self.seen != UnixMs(0)
+    }
 }
 
 /// A target's shown state changed.

@@ -73,6 +73,9 @@ pub struct Change {
     pub kind: TargetKind,
     /// Whether what it shows is simulated.
     pub simulated: bool,
+    /// Of a group: its members.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<TargetId>,
     /// What it shows.
     pub state: TargetState,
 }
@@ -133,12 +136,15 @@ fn all(engine: &Engine) -> Vec<Change> {
 }
 
 fn change(engine: &Engine, ix: TargetIx) -> Change {
-    let target = engine.inventory().target(ix);
+    let inventory = engine.inventory();
+    let target = inventory.target(ix);
+    let members = inventory.group(ix).map(|group| group.members.as_slice()).unwrap_or_default();
     Change {
         target: target.id.clone(),
         label: target.label.to_string(),
         kind: target.kind,
         simulated: engine.capabilities(ix).simulated,
+        members: members.iter().map(|member| inventory.target(member.target).id.clone()).collect(),
         state: engine.state(ix),
     }
 }

@@ -1,6 +1,6 @@
 //! What people in the world read. The bridge words everything; scripts only show it.
 
-use primrack_model::{Action, Outcome, Power, Receipt, TargetEntry, TargetState, UnixMs};
+use primrack_model::{Action, Outcome, Power, Receipt, TargetEntry, TargetKind, TargetState, UnixMs};
 use primrack_wire::world::{UnitState, clip};
 use smol_str::SmolStr;
 
@@ -19,20 +19,22 @@ pub(crate) fn unit(
 ) -> UnitState {
     let never = state.seen == UnixMs(0);
     let power = if never { Power::Unknown } else { state.power };
-    let note = if let Some(transition) = &state.transition {
-        format!("{}, for {}", target.kind.label(transition.action), transition.by)
-    } else if state.stale && !never {
-        format!("last word {} ago", age(state.seen, now))
-    } else if state.detail.is_empty() {
-        state.cause.map_or_else(String::new, |cause| cause.words().to_owned())
-    } else {
-        state.detail.to_string()
-    };
+    let group = target.kind == TargetKind::Group;
+    let note =
+        if let Some(transition) = state.transition.as_ref().filter(|_| !group || state.detail.is_empty()) {
+            format!("{}, for {}", target.kind.label(transition.action), transition.by)
+        } else if state.stale && !never {
+            format!("last word {} ago", age(state.seen, now))
+        } else if state.detail.is_empty() {
+            state.cause.map_or_else(String::new, |cause| cause.words().to_owned())
+        } else {
+            state.detail.to_string()
+        };
     UnitState {
         u: unit,
         s: SmolStr::new_static(power.token()),
         l: SmolStr::new(clip(&target.label, LABEL)),
-        w: SmolStr::new_static(target.kind.word(power)),
+        w: SmolStr::new_static(if never { target.kind.word(power) } else { state.word(target.kind) }),
         n: SmolStr::new(clip(&note, NOTE)),
         o: state.stale,
         m: simulated,
@@ -53,8 +55,8 @@ pub(crate) fn menu(target: &TargetEntry, state: &TargetState) -> String {
         Some(transition) => {
             format!("{} for {}", target.kind.doing(transition.action).to_lowercase(), transition.by)
         }
-        None if state.detail.is_empty() => target.kind.word(state.power).to_lowercase(),
-        None => format!("{} ({})", target.kind.word(state.power).to_lowercase(), state.detail),
+        None if state.detail.is_empty() => state.word(target.kind).to_lowercase(),
+        None => format!("{} ({})", state.word(target.kind).to_lowercase(), state.detail),
     };
     clip(&format!("{} is {now}. What now?", target.label), SAY)
 }
@@ -85,7 +87,7 @@ pub(crate) fn ended(target: &TargetEntry, action: Action, outcome: &Outcome) -> 
 
 #[cfg(test)]
 mod tests {
-    use primrack_model::{Address, BackendId, TargetId, TargetKind};
+    use primrack_model::{Address, BackendId, TargetId};
 
     use super::*;
 

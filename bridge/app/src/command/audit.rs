@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use primrack_engine::journal::{Entry, EntryFilter, Head, Kind, Reader, Record, VerifyReport, verify};
-use primrack_model::{IntentId, UnixMs, Verdict};
+use primrack_model::{IntentId, TargetId, UnixMs, Verdict};
 use serde_json::json;
 
 use super::ConfigFile;
@@ -228,6 +228,11 @@ impl Show {
     }
 }
 
+/// Which group's intent it is a step of.
+fn part_of(group: Option<IntentId>) -> String {
+    group.map(|id| format!(" part of {id}")).unwrap_or_default()
+}
+
 /// An entry as a line for people.
 fn in_words(record: &Record) -> String {
     let words = match &record.entry {
@@ -256,19 +261,27 @@ fn in_words(record: &Record) -> String {
             };
             let rules = decision.policy.determining.join(", ");
             let by = if rules.is_empty() { String::new() } else { format!(" [{rules}]") };
+            let part = part_of(decision.part_of);
+            let stages: Vec<String> = decision
+                .plan
+                .iter()
+                .map(|stage| stage.iter().map(TargetId::as_str).collect::<Vec<_>>().join(" "))
+                .collect();
+            let plan =
+                if stages.is_empty() { String::new() } else { format!(" order: {}", stages.join(" > ")) };
             format!(
-                "{}{name}: {} {}{via}: {verdict}: {}{by} intent {}",
+                "{}{name}: {} {}{via}: {verdict}: {}{by} intent {}{part}{plan}",
                 intent.actor, intent.action, intent.target, receipt.words, intent.id
             )
         }
-        Entry::Ended { intent, target, outcome, at: _ } => {
+        Entry::Ended { intent, target, outcome, part_of: group, at: _ } => {
             use primrack_model::Outcome as O;
             let how = match outcome {
                 O::Done => "done".to_owned(),
                 O::Failed(why) => format!("failed: {why}"),
                 O::Unknown(why) => format!("nobody knows: {why}"),
             };
-            format!("{target}: {how} intent {intent}")
+            format!("{target}: {how} intent {intent}{}", part_of(*group))
         }
         Entry::Interrupted { intent, target, at: _ } => {
             format!("{target}: cut off by the end of the bridge, not repeated; intent {intent}")

@@ -161,12 +161,14 @@ async fn follow(
         let state = &change.state;
         let ours = state.transition.as_ref().is_some_and(|transition| transition.intent == intent);
         seen_ours |= ours;
-        if seen_ours && last != Some(state.power) {
-            last = Some(state.power);
+        let shown = (state.power, state.detail.clone());
+        // Of a group, how far it is.
+        if seen_ours && last.as_ref() != Some(&shown) {
+            last = Some(shown);
             if json {
                 line(&serde_json::to_string(&change)?)?;
             } else {
-                let (token, word) = (state.power.token(), state.power.word());
+                let (token, word) = (state.power.token(), state.word(change.kind));
                 let shown = show::tinted(token, &format!("{} {word}", show::symbol(token)), show::colours());
                 line(&format!("{shown} {}", show::plain(&state.detail)))?;
             }

@@ -13,7 +13,7 @@ use crate::show;
 /// Shows the state of every target, then every change, until interrupted.
 #[derive(Debug, Args)]
 pub struct WatchCommand {
-    /// Only these targets
+    /// Only these targets; of a group, its members too
     targets: Vec<String>,
     /// Prints all states once and ends
     #[arg(long)]
@@ -37,11 +37,11 @@ impl WatchCommand {
     async fn watch(self) -> anyhow::Result<ExitCode> {
         let Self { targets, once, json, control } = self;
         let control = control.control()?;
-        let wanted = |change: &Change| {
-            targets.is_empty() || targets.iter().any(|target| target == change.target.as_str())
-        };
+        let all: Vec<Change> = control.get("/states").await?;
+        let shown = with_members(targets, &all);
+        let wanted =
+            |change: &Change| shown.is_empty() || shown.iter().any(|target| target == change.target.as_str());
         if once {
-            let all: Vec<Change> = control.get("/states").await?;
             for change in all.iter().filter(|change| wanted(change)) {
                 print(change, json)?;
             }
@@ -58,6 +58,21 @@ impl WatchCommand {
     }
 }
 
+/// These targets, and of groups their members, and theirs.
+fn with_members(mut targets: Vec<String>, all: &[Change]) -> Vec<String> {
+    let mut at = 0;
+    while let Some(target) = targets.get(at) {
+        let of = all.iter().find(|change| change.target.as_str() == target);
+        for member in of.map(|change| change.members.as_slice()).unwrap_or_default() {
+            if !targets.iter().any(|known| known == member.as_str()) {
+                targets.push(member.to_string());
+            }
+        }
+        at += 1;
+    }
+    targets
+}
+
 fn print(change: &Change, json: bool) -> anyhow::Result<()> {
     let text =
         if json { serde_json::to_string(change)? } else { in_words(change, UnixMs::now(), show::colours()) };
@@ -66,9 +81,9 @@ fn print(change: &Change, json: bool) -> anyhow::Result<()> {
 }
 
 fn in_words(change: &Change, now: UnixMs, colour: bool) -> String {
-    let Change { target, label, kind, simulated, state } = change;
+    let Change { target, label, kind, simulated, members: _, state } = change;
     let token = state.power.token();
-    let shown = format!("{} {}", show::symbol(token), show::column(kind.word(state.power), 9));
+    let shown = format!("{} {}", show::symbol(token), show::column(state.word(*kind), 9));
     let mut notes = Vec::new();
     if label != target.as_str() {
         notes.push(format!("“{label}”"));
@@ -118,9 +133,26 @@ mod tests {
             label: "Web".to_owned(),
             kind: TargetKind::Machine,
             simulated: true,
+            members: Vec::new(),
             state,
         };
         let words = in_words(&change, UnixMs(61_000), false);
         assert_eq!(words, "web-1            ● On        “Web”, for 60 s, old: last word 60 s ago, simulated");
+    }
+
+    #[test]
+    fn who_watches_a_group_sees_its_members_and_a_mixed_one_is_called_so() {
+        let change = |id: &str, members: &[&str]| Change {
+            target: TargetId::new(id).unwrap(),
+            label: id.to_owned(),
+            kind: TargetKind::Group,
+            simulated: false,
+            members: members.iter().map(|id| TargetId::new(id).unwrap()).collect(),
+            state: TargetState { seen: UnixMs(1), detail: "1 of 2 on".into(), ..TargetState::default() },
+        };
+        let all = [change("inner", &["c"]), change("shop", &["a", "inner"]), change("c", &[])];
+        assert_eq!(with_members(vec!["shop".to_owned()], &all), ["shop", "a", "inner", "c"]);
+        assert_eq!(with_members(Vec::new(), &all), [""; 0]);
+        assert_eq!(in_words(&all[1], UnixMs(1), false), "shop             ? Mixed     1 of 2 on");
     }
 }

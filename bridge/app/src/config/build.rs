@@ -1,8 +1,8 @@
 //! From configured names to the inventory, with every contradiction named.
 
 use primrack_model::{
-    Actor, ActorKind, Address, BackendId, GroupId, Inventory, ObjectId, Person, TargetEntry, TargetId,
-    TargetKind,
+    Actor, ActorKind, Address, BackendId, GROUPS, GroupId, Inventory, ObjectId, Person, TargetEntry,
+    TargetId, TargetKind,
 };
 
 use super::{Loaded, Mistake, ObjectConfig, TargetConfig};
@@ -29,17 +29,36 @@ pub fn inventory(loaded: &Loaded) -> Result<Inventory, Vec<Mistake>> {
         }
     }
     let people = people(loaded, &mut mistakes);
+    let groups = super::group::plans(loaded, &mut mistakes);
+    if loaded.config.backends.contains_key(GROUPS) {
+        let what = format!("no backend can be called {GROUPS:?}: that is where groups of targets are");
+        mistakes.push(loaded.at(&["backends", GROUPS], what).with_hint("give it another name"));
+    }
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    Inventory::new(targets, objects, people).map_err(|error| vec![Mistake::plain(error.to_string())])
+    let inventory =
+        Inventory::new(targets, objects, people).map_err(|error| vec![Mistake::plain(error.to_string())])?;
+    inventory.with_groups(&groups).map_err(|wrong| {
+        wrong
+            .into_iter()
+            .map(|error| loaded.at(&["targets", error.group.as_str(), "members"], error.to_string()))
+            .collect()
+    })
 }
 
 fn target_entry(loaded: &Loaded, id: &str, target: &TargetConfig) -> Result<TargetEntry, Mistake> {
-    let TargetConfig { label, kind, backend, address, protected, groups } = target;
+    let TargetConfig { label, kind: _, backend, address, protected, groups, .. } = target;
+    let kind = target.own_kind();
+    let backend = if kind == Some(TargetKind::Group) { GROUPS } else { backend.as_str() };
     let place = ["targets", id];
     let wrong = |error: primrack_model::BadId| loaded.at(&place, error.to_string());
-    if !loaded.config.backends.contains_key(backend) {
+    if backend.is_empty() {
+        let what = format!("target {id} names no backend");
+        let hint = "write backend = \"…\", or members = […] where it is a group";
+        return Err(loaded.at(&place, what).with_hint(hint));
+    }
+    if backend != GROUPS && !loaded.config.backends.contains_key(backend) {
         let known: Vec<&str> = loaded.config.backends.keys().map(|name| &**name).collect();
         let what = format!("target {id} is at backend {backend:?}, which is not configured");
         let hint = if known.is_empty() {

@@ -5,6 +5,7 @@
 
 mod backend;
 mod build;
+mod group;
 mod read;
 
 use std::collections::BTreeMap;
@@ -12,13 +13,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use primrack_engine::EngineSettings;
-use primrack_model::{TargetKind, TouchMode};
+use primrack_model::{OnFailure, TargetKind, TouchMode};
 use primrack_world::WorldSettings;
 use serde::Deserialize;
 use smol_str::SmolStr;
 
 pub use backend::{BackendConfig, BackendKind};
 pub use build::inventory;
+pub use group::MemberConfig;
 pub use read::{Loaded, Mistake, read};
 
 /// Everything that may be configured.
@@ -134,7 +136,8 @@ pub struct TargetConfig {
     pub label: Option<SmolStr>,
     /// What kind of thing it is; if absent, what its board says it is, else a machine.
     pub kind: Option<TargetKind>,
-    /// Which backend has it.
+    /// Which backend has it; a group has members instead.
+    #[serde(default)]
     pub backend: SmolStr,
     /// What the backend calls it; the id if absent.
     pub address: Option<SmolStr>,
@@ -144,6 +147,13 @@ pub struct TargetConfig {
     /// The target groups it belongs to.
     #[serde(default)]
     pub groups: Vec<SmolStr>,
+    /// Of a group: who is acted on together.
+    #[serde(default)]
+    pub members: Vec<MemberConfig>,
+    /// Of a group: how many are acted on at once; 4 if absent.
+    pub parallel: Option<usize>,
+    /// Of a group: what happens to the rest when one fails.
+    pub on_failure: Option<OnFailure>,
 }
 
 /// `[objects.ID]`

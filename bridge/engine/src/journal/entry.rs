@@ -30,6 +30,9 @@ pub enum Entry {
         target: TargetId,
         /// How.
         outcome: Outcome,
+        /// The intent of the group that it was a step of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part_of: Option<IntentId>,
         /// When.
         at: UnixMs,
     },
@@ -95,6 +98,13 @@ pub struct Decision {
     pub receipt: Receipt,
     /// By which policy.
     pub policy: PolicyNote,
+    /// The intent of the group that it is a step of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<IntentId>,
+    /// Of an accepted intent for a group: its members by stage. Each stage begins when what its members wait
+    /// for is done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<Vec<TargetId>>,
 }
 
 /// Which policy decided.
@@ -192,6 +202,19 @@ impl Entry {
             Self::Boot(_) | Self::Audit { .. } | Self::World { .. } | Self::Closed { .. } => None,
         }
     }
+    /// The intent of the group that it is a step of.
+    #[must_use]
+    pub fn part_of(&self) -> Option<IntentId> {
+        match self {
+            Self::Decision(decision) => decision.part_of,
+            Self::Ended { part_of, .. } => *part_of,
+            Self::Boot(_)
+            | Self::Interrupted { .. }
+            | Self::Audit { .. }
+            | Self::World { .. }
+            | Self::Closed { .. } => None,
+        }
+    }
     /// The target it is about.
     #[must_use]
     pub fn target(&self) -> Option<&TargetId> {
@@ -251,7 +274,7 @@ impl Effect {
     pub(super) fn of(entry: &Entry) -> Self {
         match entry {
             Entry::Decision(decision) => {
-                let Decision { intent, receipt, policy: _ } = &**decision;
+                let Decision { intent, receipt, policy: _, part_of: _, plan: _ } = &**decision;
                 Self::Decided {
                     opens: matches!(receipt.verdict, Verdict::Accepted).then_some(intent.id),
                     origin: intent.origin.as_ref().map(|origin| origin_bytes(intent.via.edge, origin)),

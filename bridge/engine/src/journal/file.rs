@@ -336,7 +336,7 @@ fn unfinished(db: &Connection, path: &Path, index: &Index) -> Result<Vec<(Intent
     let mut all = Vec::with_capacity(seqs.len());
     for (seq, id) in seqs {
         match decision_at(db, seq).map_err(|error| read_error(path, &error))? {
-            Some(super::Decision { intent, receipt, policy: _ }) if intent.id == id => {
+            Some(super::Decision { intent, receipt, .. }) if intent.id == id => {
                 all.push((intent, receipt));
             }
             Some(_) | None => {

@@ -41,7 +41,7 @@ pub struct EntryFilter {
     pub kinds: Vec<Kind>,
     /// Only what is about this target.
     pub target: Option<String>,
-    /// Only what is about this intent.
+    /// Only what is about this intent, the steps of a group's included.
     pub intent: Option<IntentId>,
 }
 
@@ -54,7 +54,9 @@ impl EntryFilter {
     }
     fn wants(&self, entry: &Entry) -> bool {
         self.target.as_ref().is_none_or(|target| entry.target().is_some_and(|found| found.as_str() == target))
-            && self.intent.is_none_or(|intent| entry.intent() == Some(intent))
+            && self
+                .intent
+                .is_none_or(|intent| entry.intent() == Some(intent) || entry.part_of() == Some(intent))
     }
 }
 

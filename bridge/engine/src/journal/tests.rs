@@ -49,7 +49,7 @@ fn decision(event: Option<OriginKey>) -> Entry {
         at: UnixMs::now(),
     };
     let policy = PolicyNote { version: "p1".into(), determining: vec!["starter-0".into()] };
-    Entry::Decision(Box::new(Decision { intent, receipt, policy }))
+    Entry::Decision(Box::new(Decision { intent, receipt, policy, part_of: None, plan: Vec::new() }))
 }
 
 fn ended(decision: &Entry) -> Entry {
@@ -57,6 +57,7 @@ fn ended(decision: &Entry) -> Entry {
         intent: decision.intent().unwrap(),
         target: decision.target().unwrap().clone(),
         outcome: Outcome::Done,
+        part_of: None,
         at: UnixMs::now(),
     }
 }

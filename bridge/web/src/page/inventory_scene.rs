@@ -97,7 +97,7 @@ impl InventoryScene {
             label: target.label.to_string(),
             kind: target.kind,
             power: state.power,
-            word: target.kind.word(state.power).to_owned(),
+            word: state.word(target.kind).to_owned(),
             note,
             cpu: state.load.map(|load| load.cpu),
             stale: state.stale,
