@@ -2,6 +2,7 @@
 //! can be set), `client` (how the backend is reached), `map` (its words and ours), `adapter` (the trait).
 
 mod config;
+mod dry_run;
 #[cfg(any(feature = "process", feature = "qemu"))]
 mod local;
 #[cfg(feature = "process")]
@@ -10,11 +11,13 @@ mod programs;
 #[cfg(feature = "qemu")]
 pub mod qemu;
 mod technology;
+#[cfg(feature = "vsphere")]
+pub mod vsphere;
 #[cfg(feature = "web")]
-#[expect(dead_code, unused_imports, reason = "its users come one by one")]
 mod web;
 
 pub use config::ConfigError;
+pub use dry_run::DryRun;
 #[cfg(any(feature = "process", feature = "qemu"))]
 pub use local::Ready;
 pub use technology::{Configured, Named, Need, Standing, Technology};

@@ -143,4 +143,5 @@ macro_rules! technologies {
 technologies! {
     "process" Process crate::process::ProcessConfig,
     "qemu" Qemu crate::qemu::QemuConfig,
+    "vsphere" Vsphere crate::vsphere::VsphereConfig,
 }

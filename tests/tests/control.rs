@@ -1,9 +1,11 @@
 //! The control socket, two people at once, and events that are sent again.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+use std::fs;
+
 use primrack_app::rack::{Avatar, Faults, Rack};
 use primrack_engine::journal::Entry;
-use primrack_model::Verdict;
+use primrack_model::{Outcome, Verdict};
 use primrack_tests::{Control, Room, TestBridge, WORLD, menu, owner, soon};
 use primrack_wire::world::{AnswerEntry, AnswerVerdict};
 use serde_json::json;
@@ -191,4 +193,34 @@ async fn a_person_without_a_name_is_somebody_else() {
     assert_eq!(code, "not-permitted");
     assert!(accepted(&bridge.room).is_empty());
     bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_happen_and_does_nothing() {
+    let config = fs::read_to_string(room().config()).unwrap();
+    let config = config
+        .replace("[backends.local.process]", "[backends.local]\ndry_run = true\n[backends.local.process]");
+    let bridge = TestBridge::start(Room::new(&config, ["rack-1"])).await;
+    let rack = rack(&bridge).await;
+    let control = Control::of(&bridge.room);
+    let mut watch = control.watch().await;
+    let (status, receipt) =
+        control.touch(json!({ "at": { "target": "web-1" }, "action": "start", "operator": "bob" })).await;
+    assert_eq!(status, 200, "{receipt}");
+    let words = loop {
+        let change = watch.next().await;
+        let state = &change["state"];
+        if change["target"] == "web-1" && state["transition"].is_null() && state["detail"] != json!(null) {
+            assert_eq!(state["power"], "off");
+            break state["detail"].as_str().unwrap().to_owned();
+        }
+    };
+    assert!(words.contains("dry run, nothing was done: it would get start (quick is Off)"), "{words}");
+    soon("the rack shows it off", rack.shows(1, "off")).await.unwrap();
+    let room = bridge.stop().await;
+    assert!(room.processes("processes", "quick").is_empty(), "it was started");
+    let failed = room.entries().into_iter().any(
+        |entry| matches!(entry, Entry::Ended { outcome: Outcome::Failed(why), .. } if why.contains("dry run")),
+    );
+    assert!(failed, "the journal says how it ended");
 }

@@ -94,14 +94,11 @@ pub(crate) fn unreachable(error: reqwest::Error) -> AdapterError {
     }
     let error = error.without_url();
     // The chain's outer words say little ("error sending request"); its inner ones say what happened.
-    let mut inner: Option<&dyn std::error::Error> = error.source();
+    let mut inner = error.source();
     let mut words = error.to_string();
     while let Some(error) = inner {
         words = error.to_string();
-        let tls = error.downcast_ref::<rustls::Error>().or_else(|| {
-            let io = error.downcast_ref::<std::io::Error>()?;
-            io.get_ref()?.downcast_ref::<rustls::Error>()
-        });
+        let tls = tls_error(error);
         if let Some(rustls::Error::InvalidCertificate(why)) = tls {
             let why = match why {
                 rustls::CertificateError::Other(other) => other.to_string(),
@@ -115,6 +112,14 @@ pub(crate) fn unreachable(error: reqwest::Error) -> AdapterError {
         inner = error.source();
     }
     AdapterError::Unreachable(words)
+}
+
+/// TLS's own error, which travels in I/O errors that do not name it as their source.
+fn tls_error<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    while let Some(inner) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        error = inner;
+    }
+    error.downcast_ref()
 }
 
 /// The whole body, if it has at most `limit` bytes.
@@ -145,6 +150,7 @@ pub(crate) async fn whole(mut response: Response, limit: usize) -> Result<Vec<u8
 ///
 /// # Errors
 /// As [`whole`], and when it is something else.
+#[cfg_attr(not(test), expect(dead_code, reason = "its users come one by one"))]
 pub(crate) async fn json<T: DeserializeOwned>(response: Response, limit: usize) -> Result<T, AdapterError> {
     let body = whole(response, limit).await?;
     serde_json::from_slice(&body)

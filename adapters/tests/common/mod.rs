@@ -20,16 +20,20 @@ pub use transcript::{Peer, Transcript};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Ear(mpsc::UnboundedSender<(Address, Observation)>);
+struct Ear {
+    news: mpsc::UnboundedSender<(Address, Observation)>,
+    watched: Vec<Address>,
+}
 
 impl Sink for Ear {
     fn observed(&self, _: &BackendId, address: &Address, seen: Observation) {
         // The test may be over.
-        self.0.send((address.clone(), seen)).ok();
+        self.news.send((address.clone(), seen)).ok();
     }
     fn silent(&self, _: &BackendId, address: Option<&Address>, why: &str) {
-        if let Some(address) = address {
-            self.0.send((address.clone(), Observation::unknown(why))).ok();
+        // Without an address, the backend is lost and all that it has.
+        for address in address.map_or(&self.watched[..], std::slice::from_ref) {
+            self.news.send((address.clone(), Observation::unknown(why))).ok();
         }
     }
     fn found(&self, _: &BackendId, _: &[Found]) {}
@@ -77,14 +81,15 @@ impl Bridge {
     pub fn of(adapter: impl Adapter, names: &[&str]) -> Self {
         let (sender, news) = mpsc::unbounded_channel();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let watched: Vec<_> = names.iter().map(|name| address(name)).collect();
         // No polling within any test: what is seen was told by an event.
         let settings = DriverSettings { safety_poll_ms: 3_600_000, ..DriverSettings::default() };
         let driver = Driver::start(
             BackendId::new("local").unwrap(),
             Arc::new(adapter),
             settings,
-            names.iter().map(|name| address(name)).collect(),
-            Arc::new(Ear(sender)),
+            watched.clone(),
+            Arc::new(Ear { news: sender, watched }),
             &tasks,
             stop.clone(),
         );

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use primrack_adapter_api::Adapter;
-use primrack_adapters::{ConfigError, Configured as _, Technology};
+use primrack_adapters::{ConfigError, Configured as _, DryRun, Technology};
 use primrack_board::{BoardConfig, BoardParts, Boards, KEPT};
 use primrack_engine::journal::{Journal, JournalSettings};
 use primrack_engine::{Backend, Engine, Parts, READ_ONLY_SPACE};
@@ -293,6 +293,10 @@ pub async fn start_with(
                 let (name, config) = (name.clone(), BoardConfig::clone(config));
                 let badges = board::badges(&loaded, &config, board::hash_key(&state_dir)?)?;
                 boards.add(BoardParts { name, config, badges, dial: None }, &kept_of_boards)?
+            }
+            BackendKind::Technology(technology) if backend.dry_run => {
+                tracing::warn!(backend = %name, "dry run: nothing is done to its machines");
+                Arc::new(DryRun::new(adapter(&loaded, name, technology)?))
             }
             BackendKind::Technology(technology) => adapter(&loaded, name, technology)?,
         };

@@ -7,6 +7,8 @@ mod page;
 mod python;
 mod scripts;
 mod test;
+mod transcripts;
+mod vcsim;
 
 use std::process::Command;
 
@@ -36,6 +38,10 @@ enum What {
     Guest,
     /// Makes the Python environments of the tests' backends, in target/python
     Python,
+    /// Builds the simulator of vSphere that tests run against, in target/peers
+    Vcsim,
+    /// Prints what the adapters' tests ran against, how real it was, and how long it took
+    Transcripts,
     /// Writes the scripts of every object for every grid, into target/scripts and a zip
     Scripts(scripts::Args),
 }
@@ -62,6 +68,8 @@ fn main() -> anyhow::Result<()> {
                 println!("python: {}", home.display());
             }
         }
+        What::Vcsim => println!("vcsim: {}", vcsim::ensure()?.display()),
+        What::Transcripts => transcripts::print()?,
         What::Scripts(args) => scripts::run(&args)?,
     }
     Ok(())

@@ -29,6 +29,8 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("/usr/sbin/libvirtd", &["libvirt-daemon-system", "libvirt-clients", "libvirt-daemon-driver-qemu"]),
     ("ipmi_sim", &["openipmi"]),
     ("unshare", &["util-linux"]),
+    ("go", &["golang-go"]),
+    ("/usr/share/gocode/src/github.com/vmware/govmomi/client.go", &["golang-github-vmware-govmomi-dev"]),
     // Binds the C library of OSDP when that is built.
     ("/usr/lib/llvm-14/lib/libclang.so", &["libclang-dev"]),
 ];

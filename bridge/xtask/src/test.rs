@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{firmware, guest, packages, page, python};
+use crate::{firmware, guest, packages, page, python, transcripts, vcsim};
 
 /// Sets up what is missing and runs everything; the first failure ends it.
 #[expect(clippy::print_stdout, reason = "what a developer runs talks to a terminal")]
@@ -27,6 +27,7 @@ pub(crate) fn run() -> Result<()> {
     })?;
     step("guest", &mut || guest::ensure().map(|_| ()))?;
     step("python", &mut || python::ensure_all().map(drop))?;
+    step("vcsim", &mut || vcsim::ensure().map(drop))?;
     step("formatting", &mut || cargo(&["fmt", "--all", "--check"]))?;
     step("lints", &mut || {
         cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])
@@ -35,7 +36,9 @@ pub(crate) fn run() -> Result<()> {
     step("documentation examples", &mut || cargo(&["test", "--quiet", "--workspace", "--doc"]))?;
     step("build", &mut || cargo(&["build", "--quiet", "--workspace", "--bins"]))?;
     step("page", &mut || page::test(root()?))?;
+    transcripts::forget()?;
     step("tests", &mut tests)?;
+    step("what backends ran", &mut transcripts::print)?;
     step("readers behind features", &mut readers)?;
     println!("── all in {:.0} s", started.elapsed().as_secs_f32());
     Ok(())

@@ -37,10 +37,14 @@ impl Check {
             .map(|object| object.id.as_str())
             .filter(|object| !checked.keys.knows(object))
             .collect();
+        let dry: Vec<&str> = (checked.loaded.config.backends.iter())
+            .filter(|(_, backend)| backend.dry_run)
+            .map(|(name, _)| name.as_str())
+            .collect();
         if self.json {
             crate::out::line(
                 &json!({ "targets": targets, "objects": objects, "backends": backends,
-                "policy": policy, "unenrolled": unenrolled })
+                "policy": policy, "unenrolled": unenrolled, "dry_run": dry })
                 .to_string(),
             )?;
         } else {
@@ -48,6 +52,11 @@ impl Check {
                 "{} is fine: {targets} targets, {objects} objects, {backends} backends, policy {policy}.",
                 self.config.config.display()
             ))?;
+            for backend in dry {
+                crate::out::line(&format!(
+                    "Backend {backend} is a dry run: its machines are shown, and nothing is done to them."
+                ))?;
+            }
             for object in unenrolled {
                 crate::out::line(&format!(
                     "{object} has no key yet: `primrack object enrol {object}` makes one."

@@ -13,6 +13,8 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 pub struct BackendConfig {
     /// How patient its driver is.
     pub driver: DriverSettings,
+    /// Whether commands end with what would have been done, without doing it.
+    pub dry_run: bool,
     /// What it speaks.
     pub kind: BackendKind,
 }
@@ -64,10 +66,15 @@ impl<'de> Visitor<'de> for Backend {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BackendConfig, A::Error> {
         let mut driver = None;
+        let mut dry_run = false;
         let mut kind: Option<(String, BackendKind)> = None;
         while let Some(key) = map.next_key::<String>()? {
             if key == "driver" {
                 driver = Some(map.next_value()?);
+                continue;
+            }
+            if key == "dry_run" {
+                dry_run = map.next_value()?;
                 continue;
             }
             let next = if key == "board" {
@@ -88,6 +95,11 @@ impl<'de> Visitor<'de> for Backend {
                 Technology::NAMES.join(", .")
             )));
         };
-        Ok(BackendConfig { driver: driver.unwrap_or_default(), kind })
+        if dry_run && matches!(kind, BackendKind::Board(_)) {
+            return Err(de::Error::custom(
+                "a board has no dry run: what it drives by itself would go on. Remove dry_run",
+            ));
+        }
+        Ok(BackendConfig { driver: driver.unwrap_or_default(), dry_run, kind })
     }
 }

@@ -224,6 +224,10 @@ pub(super) async fn backends(loaded: &Loaded, control: Option<&Control>, finding
 fn needs(name: &str, backend: &BackendConfig, findings: &mut Vec<Finding>) {
     let area = format!("backend {name}");
     let Some(technology) = backend.technology() else { return };
+    if backend.dry_run {
+        let what = "dry run: its machines are shown, and nothing is done to them";
+        findings.push(Finding::warn(area.clone(), what, "remove dry_run from its table to act"));
+    }
     findings.extend(technology.needs().into_iter().map(|Need { found, words, remedy }| match found {
         Standing::Fine => Finding::ok(area.clone(), words),
         Standing::Worse => Finding::warn(area.clone(), words, remedy),
