@@ -3,8 +3,10 @@
 
 mod config;
 mod dry_run;
-#[cfg(any(feature = "process", feature = "qemu"))]
+#[cfg(any(feature = "plugin", feature = "process", feature = "qemu"))]
 mod local;
+#[cfg(feature = "plugin")]
+pub mod plugin;
 #[cfg(feature = "process")]
 pub mod process;
 mod programs;

@@ -141,6 +141,7 @@ macro_rules! technologies {
 }
 
 technologies! {
+    "plugin" Plugin crate::plugin::PluginConfig,
     "process" Process crate::process::ProcessConfig,
     "qemu" Qemu crate::qemu::QemuConfig,
     "vsphere" Vsphere crate::vsphere::VsphereConfig,

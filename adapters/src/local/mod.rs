@@ -11,7 +11,7 @@ mod ready;
 mod remember;
 
 pub(crate) use folder::Folder;
-pub(crate) use handle::{Ending, Handle};
+pub(crate) use handle::{Ending, Handle, spawn};
 pub(crate) use intents::Recent;
 pub(crate) use logs::Logs;
 pub(crate) use news::Bell;

@@ -1,5 +1,6 @@
 //! One file a command. Each takes its arguments and returns how the program ends.
 
+pub mod adapter;
 pub mod audit;
 pub mod board;
 pub mod check;
@@ -7,6 +8,7 @@ pub mod completions;
 pub mod demo;
 pub mod doctor;
 pub mod object;
+pub mod plugin;
 pub mod read_only;
 pub mod scripts;
 pub mod serve;
@@ -49,6 +51,8 @@ pub enum Command {
     Object(object::Object),
     /// Boards: what is there, what happens at them, outputs by hand, and how to flash one
     Board(board::BoardCommand),
+    /// For authors of plug-ins: programs that make machines known
+    Plugin(plugin::PluginCommand),
     /// Asks a running bridge to do something to a target
     Touch(touch::TouchCommand),
     /// The emergency stop: nothing is acted on until it is ended
@@ -63,6 +67,9 @@ pub enum Command {
     Scripts(scripts::ScriptsCommand),
     /// Prints completions for a shell
     Completions(completions::Completions),
+    /// One backend's adapter in a process of its own.
+    #[command(hide = true)]
+    Adapter(adapter::AdapterCommand),
     /// A server of the demonstration.
     #[command(hide = true)]
     DemoServer(crate::demo::DemoServer),
@@ -161,6 +168,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Doctor(doctor) => doctor.run(),
         Command::Object(object) => object.run(),
         Command::Board(board) => board.run(),
+        Command::Plugin(plugin) => plugin.run(),
         Command::Touch(touch) => touch.run(),
         Command::ReadOnly(stop) => stop.run(),
         Command::Watch(watch) => watch.run(),
@@ -168,6 +176,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Why(why) => why.run(),
         Command::Scripts(scripts) => scripts.run(),
         Command::Completions(completions) => completions.run(),
+        Command::Adapter(adapter) => adapter.run(),
         Command::DemoServer(server) => server.run(),
     };
     ended.unwrap_or_else(|error| {
