@@ -3,7 +3,15 @@
 
 mod config;
 mod dry_run;
-#[cfg(any(feature = "plugin", feature = "process", feature = "qemu"))]
+#[cfg(any(
+    feature = "plugin",
+    feature = "process",
+    feature = "qemu",
+    feature = "ssh",
+    feature = "systemd",
+    feature = "uml",
+    feature = "wake"
+))]
 mod local;
 #[cfg(feature = "plugin")]
 pub mod plugin;
@@ -12,6 +20,8 @@ pub mod process;
 mod programs;
 #[cfg(feature = "qemu")]
 pub mod qemu;
+#[cfg(feature = "systemd")]
+pub mod systemd;
 mod technology;
 #[cfg(feature = "vsphere")]
 pub mod vsphere;

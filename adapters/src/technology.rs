@@ -145,4 +145,5 @@ technologies! {
     "process" Process crate::process::ProcessConfig,
     "qemu" Qemu crate::qemu::QemuConfig,
     "vsphere" Vsphere crate::vsphere::VsphereConfig,
+    "systemd" Systemd crate::systemd::SystemdConfig,
 }

@@ -31,6 +31,9 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("unshare", &["util-linux"]),
     ("go", &["golang-go"]),
     ("/usr/share/gocode/src/github.com/vmware/govmomi/client.go", &["golang-github-vmware-govmomi-dev"]),
+    // A systemd in a container, and its bus.
+    ("systemd-nspawn", &["systemd-container", "systemd"]),
+    ("dbus-daemon", &["dbus", "dbus-daemon"]),
     // Binds the C library of OSDP when that is built.
     ("/usr/lib/llvm-14/lib/libclang.so", &["libclang-dev"]),
 ];
