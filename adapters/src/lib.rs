@@ -18,6 +18,8 @@ pub mod plugin;
 #[cfg(feature = "process")]
 pub mod process;
 mod programs;
+#[cfg(feature = "proxmox")]
+pub mod proxmox;
 #[cfg(feature = "qemu")]
 pub mod qemu;
 #[cfg(feature = "systemd")]

@@ -150,7 +150,6 @@ pub(crate) async fn whole(mut response: Response, limit: usize) -> Result<Vec<u8
 ///
 /// # Errors
 /// As [`whole`], and when it is something else.
-#[cfg_attr(not(test), expect(dead_code, reason = "its users come one by one"))]
 pub(crate) async fn json<T: DeserializeOwned>(response: Response, limit: usize) -> Result<T, AdapterError> {
     let body = whole(response, limit).await?;
     serde_json::from_slice(&body)

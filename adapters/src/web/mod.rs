@@ -6,7 +6,7 @@ mod done;
 mod secret;
 mod trust;
 
-pub(crate) use client::{Web, check_url, unreachable, whole};
+pub(crate) use client::{Web, check_url, json, unreachable, whole};
 pub(crate) use done::Done;
 pub(crate) use secret::read_secret;
 pub use trust::Trust;

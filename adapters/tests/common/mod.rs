@@ -79,11 +79,22 @@ pub fn address(name: &str) -> Address {
 
 impl Bridge {
     pub fn of(adapter: impl Adapter, names: &[&str]) -> Self {
+        // No polling within any test: what is seen was told by an event.
+        Self::with(adapter, names, DriverSettings { safety_poll_ms: 3_600_000, ..DriverSettings::default() })
+    }
+    /// For what pushes no events: each machine is asked this often.
+    pub fn polling(adapter: impl Adapter, names: &[&str], every: Duration) -> Self {
+        let every = u64::try_from(every.as_millis()).unwrap();
+        Self::with(
+            adapter,
+            names,
+            DriverSettings { poll_ms: every, follow_ms: every, ..DriverSettings::default() },
+        )
+    }
+    pub fn with(adapter: impl Adapter, names: &[&str], settings: DriverSettings) -> Self {
         let (sender, news) = mpsc::unbounded_channel();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let watched: Vec<_> = names.iter().map(|name| address(name)).collect();
-        // No polling within any test: what is seen was told by an event.
-        let settings = DriverSettings { safety_poll_ms: 3_600_000, ..DriverSettings::default() };
         let driver = Driver::start(
             BackendId::new("local").unwrap(),
             Arc::new(adapter),
