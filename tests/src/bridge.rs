@@ -82,7 +82,11 @@ pub struct BridgeProcess {
 }
 
 /// The program, as cargo built it beside the tests.
-fn program() -> PathBuf {
+///
+/// # Panics
+/// When it is not built.
+#[must_use]
+pub fn program() -> PathBuf {
     if let Some(path) = std::env::var_os("PRIMRACK_BIN") {
         return PathBuf::from(path);
     }

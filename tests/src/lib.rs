@@ -18,7 +18,7 @@ mod script;
 mod wait;
 
 pub use board::{Emulator, Line, Part, Player, Soft};
-pub use bridge::{BridgeProcess, TestBridge};
+pub use bridge::{BridgeProcess, TestBridge, program};
 pub use control::Control;
 pub use diary::Diary;
 pub use guest::guest;

@@ -215,6 +215,8 @@ impl Book {
 
     /// A group command is over: what its members show is shown again, or why it did not work.
     pub(crate) fn close_whole(&self, group: TargetIx, intent: IntentId, why: Option<&str>) {
+        // A command learns of its member's state before the member's groups do.
+        self.regroup(group);
         let words = match why {
             Some(why) => SmolStr::new(why),
             None => {

@@ -170,7 +170,13 @@ impl Engine {
                         };
                         match ended {
                             Ok(Outcome::Done) => {}
-                            Ok(Outcome::Failed(why) | Outcome::Unknown(why)) => return Err(why),
+                            Ok(Outcome::Failed(why) | Outcome::Unknown(why)) => {
+                                // A stronger command took its place: what counts is what comes of that.
+                                let Some(other) = self.book.intent_under_way(member.target) else {
+                                    return Err(why);
+                                };
+                                self.comes(whole, member.target, action, Some(other)).await?;
+                            }
                             Err(error) => return Err(format!("nobody saw how it ended: {error}")),
                         }
                     }
