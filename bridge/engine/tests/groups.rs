@@ -433,6 +433,7 @@ async fn what_somebody_else_does_to_a_member_meanwhile_is_told_as_it_is() {
         _ => false,
     };
     // While the group waits for a member that ignores it, somebody pulls the plug: it is off, and that counts.
+    bench.yard.fate("db", Fate::Obeys);
     bench.yard.fate("lb", Fate::Hangs);
     bench.ask(Action::SoftOff, "shop").await;
     bench.until("lb", |state| state.power == Power::Stopping).await;
@@ -440,6 +441,7 @@ async fn what_somebody_else_does_to_a_member_meanwhile_is_told_as_it_is() {
     let off = bench.until("shop", |state| state.transition.is_none()).await;
     assert_eq!((off.power, off.detail.as_str()), (Power::Off, ""));
     // While it starts, the same is the end of it.
+    bench.yard.fate("db", Fate::Hangs);
     bench.ask(Action::Start, "shop").await;
     bench.until("db", |state| state.power == Power::Starting).await;
     bench.engine.submit(intent(Action::HardOff, "db", BOB, "Bob")).await;

@@ -100,10 +100,11 @@ impl Book {
             let parts: Vec<Part> =
                 group.members.iter().map(|member| self.part(&inventory, member, &mut record)).collect();
             let whole = Whole::of(&parts);
-            let changed = record.last.as_ref() != Some(&whole);
-            if changed {
+            if record.last.as_ref() == Some(&whole) {
+                false
+            } else {
                 let mut slot = self.slots[ix.0 as usize].lock();
-                let before = slot.shown();
+                let before = (slot.shown(), slot.stale, slot.detail.clone());
                 slot.observed = whole.power;
                 slot.stale = whole.stale;
                 slot.seen = if parts.iter().all(|part| part.ever) { UnixMs::now().0 } else { 0 };
@@ -111,10 +112,13 @@ impl Book {
                 if slot.active.is_none() {
                     slot.detail = clip(&whole.words);
                 }
-                slot.touch(before, UnixMs::now());
                 record.last = Some(whole);
+                let changed = before != (slot.shown(), slot.stale, slot.detail.clone());
+                if changed {
+                    slot.touch(before.0, UnixMs::now());
+                }
+                changed
             }
-            changed
         };
         // Without anybody who waits there is nobody to tell.
         place.nudge.send_replace(());
