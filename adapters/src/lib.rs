@@ -22,6 +22,8 @@ mod programs;
 pub mod proxmox;
 #[cfg(feature = "qemu")]
 pub mod qemu;
+#[cfg(feature = "ssh")]
+pub mod ssh;
 #[cfg(feature = "systemd")]
 pub mod systemd;
 mod technology;

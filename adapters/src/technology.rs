@@ -146,5 +146,6 @@ technologies! {
     "qemu" Qemu crate::qemu::QemuConfig,
     "proxmox" Proxmox crate::proxmox::ProxmoxConfig,
     "vsphere" Vsphere crate::vsphere::VsphereConfig,
+    "ssh" Ssh crate::ssh::SshConfig,
     "systemd" Systemd crate::systemd::SystemdConfig,
 }

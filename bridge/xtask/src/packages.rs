@@ -34,6 +34,7 @@ const NEEDED: &[(&str, &[&str])] = &[
     // A systemd in a container, and its bus.
     ("systemd-nspawn", &["systemd-container", "systemd"]),
     ("dbus-daemon", &["dbus", "dbus-daemon"]),
+    ("/usr/sbin/sshd", &["openssh-server", "openssh-client"]),
     // Binds the C library of OSDP when that is built.
     ("/usr/lib/llvm-14/lib/libclang.so", &["libclang-dev"]),
 ];
