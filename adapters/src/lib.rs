@@ -13,6 +13,8 @@ mod dry_run;
     feature = "wake"
 ))]
 mod local;
+#[cfg(feature = "openqrm")]
+pub mod openqrm;
 #[cfg(feature = "plugin")]
 pub mod plugin;
 #[cfg(feature = "process")]

@@ -144,6 +144,7 @@ technologies! {
     "plugin" Plugin crate::plugin::PluginConfig,
     "process" Process crate::process::ProcessConfig,
     "qemu" Qemu crate::qemu::QemuConfig,
+    "openqrm" Openqrm crate::openqrm::OpenqrmConfig,
     "proxmox" Proxmox crate::proxmox::ProxmoxConfig,
     "vsphere" Vsphere crate::vsphere::VsphereConfig,
     "ssh" Ssh crate::ssh::SshConfig,
