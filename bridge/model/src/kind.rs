@@ -60,6 +60,15 @@ impl TargetKind {
             _ => power.word(),
         }
     }
+    /// What an action on a group is to a member of this kind. A lamp or a door has no plug to pull: switching
+    /// it off is all there is.
+    #[must_use]
+    pub fn within_group(self, action: Action) -> Action {
+        match (self, action) {
+            (Self::Output | Self::Door, Action::HardOff) => Action::SoftOff,
+            (_, action) => action,
+        }
+    }
     /// What a touch without a menu asks for: on when off, off when on. A sounding alarm is acknowledged; a
     /// quiet one is not raised by a touch.
     #[must_use]

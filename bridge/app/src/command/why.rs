@@ -1,16 +1,18 @@
 //! `primrack why`
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::Args;
-use primrack_model::{Action, Actor, ActorKind, Edge, ObjectId, Via};
+use primrack_model::{Action, Actor, ActorKind, Edge, Inventory, ObjectId, TargetIx, Via};
 
 use super::ConfigFile;
 use super::touch::REFUSED;
 use crate::out::line;
 
-/// Says why somebody may or may not do something, by the policy files as they are now.
+/// Says why somebody may or may not do something, by the policy files as they are now. Of a group, for each of
+/// its members too.
 ///
 /// Exit codes: 0 allowed, 3 refused.
 #[derive(Debug, Args)]
@@ -52,6 +54,23 @@ fn edge(kind: ActorKind) -> Edge {
     }
 }
 
+/// Of a group: its members and theirs, each once, with what the action is to them. A group's intent needs all.
+fn members(inventory: &Inventory, target: &str, action: Action) -> Vec<(String, Action)> {
+    let mut found: Vec<(TargetIx, Action)> =
+        inventory.find_target(target).map(|ix| (ix, action)).into_iter().collect();
+    let mut at = 0;
+    while let Some((ix, action)) = found.get(at).copied() {
+        for member in inventory.group(ix).map(|group| group.members.as_slice()).unwrap_or_default() {
+            let step = (member.target, inventory.target(member.target).kind.within_group(action));
+            if !found.contains(&step) {
+                found.push(step);
+            }
+        }
+        at += 1;
+    }
+    found.into_iter().skip(1).map(|(ix, action)| (inventory.target(ix).id.to_string(), action)).collect()
+}
+
 impl Why {
     /// Runs it.
     ///
@@ -69,11 +88,52 @@ impl Why {
         let (object, unit) = via.map_or((None, None), |(object, unit)| (Some(object), Some(unit)));
         let via = Via { edge: edge(actor.kind), object, unit };
         let explanation = checked.policy.explain(&actor, action, &target, &via);
+        let mut refused = Vec::new();
+        for (member, action) in members(&checked.inventory, &target, action) {
+            let explanation = checked.policy.explain(&actor, action, &member, &via);
+            if !explanation.allowed {
+                refused.push((member, explanation));
+            }
+        }
         if json {
-            line(&serde_json::to_string(&explanation)?)?;
+            let mut value = serde_json::to_value(&explanation)?;
+            if !refused.is_empty() {
+                value["refused_members"] =
+                    serde_json::to_value(refused.iter().cloned().collect::<BTreeMap<_, _>>())?;
+            }
+            line(&value.to_string())?;
         } else {
             line(&explanation.to_string())?;
+            for (member, explanation) in &refused {
+                line(&format!("\nIts member {member}:\n{explanation}"))?;
+            }
         }
-        Ok(if explanation.allowed { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+        let allowed = explanation.allowed && refused.is_empty();
+        Ok(if allowed { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{inventory, read};
+
+    #[test]
+    fn of_a_group_each_member_is_asked_about_once_and_as_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("primrack.toml");
+        let text = "
+backends.local.process = { state_dir = 'p' }
+targets.db.backend = 'local'
+targets.lamp = { backend = 'local', kind = 'output' }
+targets.inner.members = ['db', 'lamp']
+targets.shop.members = ['db', 'inner']
+";
+        std::fs::write(&path, text).unwrap();
+        let inventory = inventory(&read(&path, std::iter::empty()).unwrap()).unwrap();
+        let asked = |target| members(&inventory, target, Action::HardOff);
+        let shop = [("db", Action::HardOff), ("inner", Action::HardOff), ("lamp", Action::SoftOff)];
+        assert_eq!(asked("shop"), shop.map(|(id, action)| (id.to_owned(), action)));
+        assert_eq!(asked("db"), []);
     }
 }

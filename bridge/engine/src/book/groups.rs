@@ -15,7 +15,6 @@ use smol_str::SmolStr;
 use tokio::sync::watch;
 
 use super::{Book, clip, refuse_by_state, supersedes};
-use crate::group::member_action;
 use crate::group::whole::{Part, Whole, oldest};
 
 /// What is kept of one group besides its slot.
@@ -272,7 +271,7 @@ impl Book {
         let (mut refused, mut open) = (None, false);
         for member in &group.members {
             let kind = inventory.target(member.target).kind;
-            match self.stand(member.target, member_action(kind, action)) {
+            match self.stand(member.target, kind.within_group(action)) {
                 Stand::There => {}
                 Stand::Coming | Stand::Open => open = true,
                 Stand::No(refusal) => refused = refused.or(Some(refusal)),

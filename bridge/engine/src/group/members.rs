@@ -4,7 +4,7 @@ use primrack_adapter_api::Capabilities;
 use primrack_model::{Action, Actor, Intent, Refusal, RefusalCode, TargetId, TargetIx, UnixMs, Via};
 use primrack_policy::Policy;
 
-use super::{member_action, plan};
+use super::plan;
 use crate::Engine;
 
 /// What can be done to a group.
@@ -49,7 +49,7 @@ impl Engine {
             |code, words: String| Err(Refusal::new(code, format!("Nothing is done to {whole}: {words}")));
         for member in &group.members {
             let target = inventory.target(member.target);
-            let action = member_action(target.kind, action);
+            let action = target.kind.within_group(action);
             if !self.capabilities(member.target).can(action) {
                 let asked = target.kind.label(action);
                 let words = format!("the backend of {} does not know {asked:?}.", target.label);

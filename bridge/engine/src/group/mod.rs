@@ -15,13 +15,3 @@ mod plan;
 mod ready;
 mod steps;
 pub(crate) mod whole;
-
-use primrack_model::{Action, TargetKind};
-
-/// What a group's action is to a member. A lamp or a door has no plug to pull: switching off is all there is.
-pub(crate) fn member_action(kind: TargetKind, action: Action) -> Action {
-    match (kind, action) {
-        (TargetKind::Output | TargetKind::Door, Action::HardOff) => Action::SoftOff,
-        (_, action) => action,
-    }
-}

@@ -13,7 +13,6 @@ use smol_str::SmolStr;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::member_action;
 use super::plan::Run;
 use super::whole::names;
 use crate::Engine;
@@ -129,7 +128,7 @@ impl Engine {
         }
         // Somebody may have undone meanwhile what was done first.
         let undone = group.members.iter().filter(|member| {
-            let action = member_action(whole.inventory.target(member.target).kind, action);
+            let action = whole.inventory.target(member.target).kind.within_group(action);
             self.book.stand(member.target, action) != Stand::There || self.waits_for(whole, member).is_some()
         });
         let undone: Vec<SmolStr> = undone.map(|member| whole.label(member)).collect();
@@ -147,7 +146,7 @@ impl Engine {
             return Err("it is no member any more".to_owned());
         };
         let target = whole.inventory.target(member.target);
-        let action = member_action(target.kind, whole.intent.action);
+        let action = target.kind.within_group(whole.intent.action);
         match self.book.stand(member.target, action) {
             Stand::There => {}
             Stand::Coming => self.comes(whole, member.target, action, None).await?,

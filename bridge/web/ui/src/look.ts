@@ -130,6 +130,8 @@ export const KINDS: Partial<Record<Kind, Partial<Record<Power, Look>>>> = {
     off: QUIET,
     stopping: QUIET,
   },
+  // Its members are known and differ: not On and not Off.
+  group: { unknown: { ...LOOKS.unknown, word: "Mixed" } },
 };
 
 /** Every look there is, in the order of a legend. */
@@ -140,7 +142,8 @@ export const ALL_LOOKS: Look[] = [
 /** Every word of a look, in the order of the picture of all shapes. */
 export const WORDS = [...new Set(ALL_LOOKS.map((look) => look.word))];
 
-export function lookOf(unit: Pick<UnitView, "power" | "kind">): Look {
+export function lookOf(unit: Pick<UnitView, "power" | "kind" | "stale">): Look {
+  if (unit.power === "unknown" && unit.stale) return LOOKS.unknown;
   return KINDS[unit.kind]?.[unit.power] ?? LOOKS[unit.power] ?? LOOKS.unknown;
 }
 

@@ -53,6 +53,8 @@ test("a door, a lamp and an alarm have shapes of their own in each state, and wo
   expect(lookOf(unit({ kind: "door", power: "off" })).word).toBe("Closed");
   expect(lookOf(unit({ kind: "alarm", power: "paused" })).word).toBe("Acknowledged");
   expect(lookOf(unit({ kind: "door", power: "unknown" }))).toBe(LOOKS.unknown);
+  expect(lookOf(unit({ kind: "group", power: "unknown" })).word).toBe("Mixed");
+  expect(lookOf(unit({ kind: "group", power: "unknown", stale: true }))).toBe(LOOKS.unknown);
 });
 
 test("the picture of all shapes has room for every look and every word", () => {
