@@ -164,7 +164,12 @@ async fn tell(
         changed(adapter, hints, &gone.id).await?;
         adapter.names().lock().remove(&gone.id);
     }
-    if there().any(|change| change.renamed || adapter.names().lock().address(&change.id).is_none()) {
+    let anew = {
+        let names = adapter.names().lock();
+        // Templates and what lies outside have no address: they are no reason to read names again and again.
+        there().any(|change| change.renamed || (names.are_old() && names.address(&change.id).is_none()))
+    };
+    if anew {
         adapter.read_names(session).await?;
     }
     let machines: String = there().map(|change| one(&Ref::vm(change.id.as_str()))).collect();
@@ -183,6 +188,9 @@ async fn tell(
             }
         })
         .await?;
+    for mute in there().filter(|change| seen.iter().all(|(id, _)| *id != change.id)) {
+        changed(adapter, hints, &mute.id).await?;
+    }
     for (id, seen) in seen {
         let Some(address) = adapter.names().lock().address(&id).map(Address) else { continue };
         if seen.power == Power::On && there().any(|change| change.id == id && change.anew) {
