@@ -37,8 +37,11 @@ pub(crate) fn run() -> Result<()> {
     step("build", &mut || cargo(&["build", "--quiet", "--workspace", "--bins"]))?;
     step("page", &mut || page::test(root()?))?;
     transcripts::forget()?;
-    step("tests", &mut tests)?;
-    step("what backends ran", &mut transcripts::print)?;
+    // The table is worth most when a test has failed.
+    let tested = step("tests", &mut tests);
+    let table = step("what backends ran", &mut transcripts::print);
+    tested?;
+    table?;
     step("readers behind features", &mut readers)?;
     println!("── all in {:.0} s", started.elapsed().as_secs_f32());
     Ok(())
