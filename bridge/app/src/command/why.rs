@@ -116,7 +116,8 @@ impl Why {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{inventory, read};
+    use crate::compose::check;
+    use crate::config::read;
 
     #[test]
     fn of_a_group_each_member_is_asked_about_once_and_as_what_it_is() {
@@ -130,8 +131,8 @@ targets.inner.members = ['db', 'lamp']
 targets.shop.members = ['db', 'inner']
 ";
         std::fs::write(&path, text).unwrap();
-        let inventory = inventory(&read(&path, std::iter::empty()).unwrap()).unwrap();
-        let asked = |target| members(&inventory, target, Action::HardOff);
+        let checked = check(read(&path, std::iter::empty()).unwrap()).unwrap();
+        let asked = |target| members(&checked.inventory, target, Action::HardOff);
         let shop = [("db", Action::HardOff), ("inner", Action::HardOff), ("lamp", Action::SoftOff)];
         assert_eq!(asked("shop"), shop.map(|(id, action)| (id.to_owned(), action)));
         assert_eq!(asked("db"), []);
