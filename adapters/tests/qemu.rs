@@ -4,6 +4,7 @@
 #[path = "common/mod.rs"]
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -14,8 +15,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use common::{Bridge, Nest, Peer, Transcript, address, quality};
 use primrack_adapter_api::conformance::{Subject, check, compare};
-use primrack_adapter_api::{Adapter, AdapterError};
-use primrack_adapters::qemu::{QemuAdapter, QemuConfig};
+use primrack_adapter_api::{Adapter, AdapterError, Console};
+use primrack_adapters::qemu::{DiskConfig, QemuAdapter, QemuConfig};
 use primrack_model::{Action, Address, Cause, Power};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -70,6 +71,12 @@ fn processes(nest: &Nest, name: &str) -> usize {
         .filter_map(|entry| fs::read(entry.path().join("environ")).ok())
         .filter(|environment| environment.split(|byte| *byte == 0).any(|pair| pair == mark.as_bytes()))
         .count()
+}
+
+fn tool(program: &str, args: &[&str]) -> String {
+    let out = std::process::Command::new(program).args(args).output().unwrap();
+    assert!(out.status.success(), "{program}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
 /// The last number that the guest counted to on its console.
@@ -265,4 +272,109 @@ async fn what_was_saved_goes_on_where_it_was() {
     bridge.act("plain", Action::HardOff).await.unwrap();
     bridge.power("plain", Power::Off).await;
     bridge.finish().await;
+}
+
+#[tokio::test]
+async fn snapshots_clones_consoles_and_what_may_be_deleted() {
+    let nest = Nest::new();
+    let disk = nest.path().join("mine.qcow2");
+    let path = disk.to_str().unwrap();
+    tool("qemu-img", &["create", "-q", "-f", "qcow2", path, "64M"]);
+    let mut config = config(&nest);
+    let mut kept = config.machines["plain"].clone();
+    kept.disks = toml::from_str::<BTreeMap<String, Vec<DiskConfig>>>(&format!(
+        "disks = [{{ file = '{path}', format = 'qcow2' }}]"
+    ))
+    .unwrap()
+    .remove("disks")
+    .unwrap();
+    kept.args = vec!["-vga".to_owned(), "std".to_owned()];
+    config.machines.insert("kept".to_owned(), kept);
+    let make = || config.clone().build().unwrap();
+    let can = |adapter: &QemuAdapter, name: &str, action| adapter.capabilities(&address(name)).can(action);
+    let adapter = make();
+    assert!(can(&adapter, "kept", Action::Snapshot) && !can(&adapter, "kept", Action::Delete));
+    assert!(!can(&adapter, "plain", Action::Revert) && !can(&adapter, "plain", Action::Migrate));
+
+    let mut bridge = Bridge::of(adapter, &["kept"]);
+    let refused = |why: AdapterError, words: &str| assert!(why.to_string().contains(words), "{why}");
+    refused(bridge.act("kept", Action::Revert).await.unwrap_err(), "has no snapshot of ours");
+    bridge.act("kept", Action::Snapshot).await.unwrap();
+    bridge.act("kept", Action::Start).await.unwrap();
+    bridge.power("kept", Power::On).await;
+    refused(bridge.act("kept", Action::Revert).await.unwrap_err(), "was taken while it was off");
+
+    // With its memory: it goes on where it was, and does not boot.
+    ticks_beyond(&nest, "kept", 1).await;
+    bridge.act("kept", Action::Snapshot).await.unwrap();
+    let counted = ticks(&nest, "kept");
+    ticks_beyond(&nest, "kept", counted + 3).await;
+    let log = nest.path().join("s/logs/kept.log");
+    let written = fs::metadata(&log).unwrap().len();
+    bridge.act("kept", Action::Revert).await.unwrap();
+    let earlier = async {
+        loop {
+            let text = fs::read(&log).unwrap();
+            let text = String::from_utf8_lossy(&text[usize::try_from(written).unwrap()..]).into_owned();
+            if let Some(tick) =
+                text.lines().find_map(|line| line.strip_prefix("GUEST-TICK ")?.trim().parse::<u32>().ok())
+                && tick <= counted + 2
+            {
+                break text;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let text = tokio::time::timeout(Duration::from_secs(60), earlier).await.expect("it counts from before");
+    assert!(!text.contains("GUEST-READY"), "it did not boot anew: {text}");
+    bridge.power("kept", Power::On).await;
+
+    // Its screen, and the serial line of one without a screen.
+    bridge.finish().await;
+    let adapter = make();
+    adapter.list().await.unwrap();
+    let screen = async {
+        loop {
+            match adapter.console(&address("kept")).await.unwrap() {
+                Console::Png(png) => break png,
+                Console::Text(text) => assert!(text.contains("GUEST-READY")),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let png = tokio::time::timeout(Duration::from_secs(30), screen).await.expect("a picture");
+    let picture = png::Decoder::new(std::io::Cursor::new(&png)).read_info().unwrap().info().size();
+    assert!(picture.0 >= 640 && picture.1 >= 400, "{picture:?}");
+    assert!(!nest.path().join("s/kept.screen").exists());
+    assert!(
+        matches!(adapter.console(&address("plain")).await.unwrap(), Console::Text(text) if text.is_empty())
+    );
+
+    // A clone is a machine like the others, also for the next bridge; the original is untouched.
+    let mut bridge = Bridge::of(adapter, &["kept"]);
+    refused(bridge.act("kept", Action::Clone).await.unwrap_err(), "shut it down first");
+    bridge.act("kept", Action::HardOff).await.unwrap();
+    bridge.power("kept", Power::Off).await;
+    bridge.act("kept", Action::Clone).await.unwrap();
+    refused(bridge.act("kept", Action::Delete).await.unwrap_err(), "is in the configuration");
+    bridge.finish().await;
+    let adapter = make();
+    let found = adapter.list().await.unwrap();
+    assert!(found.iter().any(|found| found.address == address("kept-clone-1")), "{found:?}");
+    assert!(can(&adapter, "kept-clone-1", Action::Delete));
+    let copy = nest.path().join("s/clones/kept-clone-1.0.qcow2");
+    let info = tool("qemu-img", &["info", copy.to_str().unwrap()]);
+    assert!(!info.contains("backing file"), "{info}");
+    let mut bridge = Bridge::of(adapter, &["kept-clone-1"]);
+    bridge.act("kept-clone-1", Action::Start).await.unwrap();
+    bridge.power("kept-clone-1", Power::On).await;
+    refused(bridge.act("kept-clone-1", Action::Delete).await.unwrap_err(), "is not off");
+    bridge.act("kept-clone-1", Action::HardOff).await.unwrap();
+    bridge.power("kept-clone-1", Power::Off).await;
+    bridge.act("kept-clone-1", Action::Delete).await.unwrap();
+    let why = bridge.act("kept-clone-1", Action::Start).await.unwrap_err();
+    assert!(matches!(why, AdapterError::NotFound(_)), "{why:?}");
+    bridge.finish().await;
+    assert!(fs::read_dir(nest.path().join("s/clones")).unwrap().next().is_none(), "nothing is left of it");
+    assert!(!nest.path().join("s/logs/kept-clone-1.log").exists() && disk.exists());
 }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use primrack_adapter_api::AdapterError;
 use rustix::fs::inotify;
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
@@ -26,6 +27,8 @@ use super::handle::awaited;
 
 /// How long events are gathered before files are looked at.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How much of a log is a console's: with replaced characters still below 64 KiB.
+const CONSOLE: u64 = 16 << 10;
 /// The longest line that is searched whole.
 const LINE: usize = 4096;
 
@@ -213,6 +216,25 @@ impl Entry {
             }
         }
         false
+    }
+}
+
+/// The last part of a log, as it was written: what a console shows.
+pub(crate) async fn tail(path: PathBuf) -> Result<String, AdapterError> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(CONSOLE)))?;
+        let mut bytes = Vec::new();
+        file.take(CONSOLE).read_to_end(&mut bytes)?;
+        Ok::<_, io::Error>(bytes)
+    });
+    match read.await {
+        // The first character may be cut: then a replacement stands for it, which is longer.
+        Ok(Ok(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Ok(Err(why)) if why.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Ok(Err(why)) => Err(AdapterError::Unreachable(format!("its log cannot be read: {why}"))),
+        Err(_) => Err(AdapterError::Unreachable("the bridge is ending".to_owned())),
     }
 }
 

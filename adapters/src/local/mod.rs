@@ -10,10 +10,10 @@ mod procfs;
 mod ready;
 mod remember;
 
-pub(crate) use folder::Folder;
+pub(crate) use folder::{Folder, read_json, write_json};
 pub(crate) use handle::{Ending, Handle, spawn};
 pub(crate) use intents::Recent;
-pub(crate) use logs::Logs;
+pub(crate) use logs::{Logs, tail};
 pub(crate) use news::Bell;
 pub(crate) use procfs::Stat;
 pub use ready::Ready;

@@ -15,7 +15,7 @@ pub use adapter::PluginAdapter;
 pub use check::{PluginCheck, Rule, Verdict, check};
 pub use config::PluginConfig;
 pub use map::VERSION;
-pub use serve::{Setting, serve};
+pub use serve::{CallLimits, Setting, serve};
 
 /// The templates that `primrack plugin new` writes: language, file name, text.
 pub const TEMPLATES: [(&str, &str, &str); 2] = [

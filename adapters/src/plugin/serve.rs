@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{Configured as _, Named};
@@ -40,17 +41,57 @@ pub struct Setting {
     pub table: Map<String, Value>,
     /// The folder of the configuration, where relative paths start.
     pub folder: PathBuf,
+    /// How long its calls may take.
+    pub limits: CallLimits,
+}
+
+/// How long the calls of a served adapter may take, in milliseconds: as long as its driver waits. A
+/// backend that is slow or hangs makes single calls fail; only a process that does not even say that is
+/// taken for hung.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallLimits {
+    /// A look at one machine.
+    pub observe_ms: u64,
+    /// A listing, or a console.
+    pub list_ms: u64,
+    /// The acceptance of a command; its deadline where its end is its answer.
+    pub execute_ms: u64,
+}
+
+impl CallLimits {
+    /// The `answer_ms` with which the other side waits a little longer for every answer.
+    #[must_use]
+    pub fn answer_ms(self) -> u64 {
+        let longest = self.observe_ms.max(self.list_ms / 3).max(self.execute_ms / 3);
+        longest.saturating_add(5_000)
+    }
+
+    fn of(self, what: &What) -> Duration {
+        Duration::from_millis(match what {
+            What::Observe { .. } => self.observe_ms,
+            What::Execute { action, deadline_ms, .. } if action.ends_with_its_call() => *deadline_ms,
+            What::Execute { .. } => self.execute_ms,
+            What::List | What::Console { .. } => self.list_ms,
+            What::Hello { .. } | What::Ping | What::Shutdown | What::NoSuchRequest => 1_000,
+        })
+    }
 }
 
 impl Setting {
     /// As it is handed over in `hello`.
     #[must_use]
     pub fn into_map(self) -> Map<String, Value> {
-        let Self { technology, table, folder } = self;
+        let Self { technology, table, folder, limits } = self;
         let mut map = Map::new();
         map.insert("technology".into(), technology.into());
         map.insert("table".into(), table.into());
         map.insert("folder".into(), folder.to_string_lossy().into());
+        let CallLimits { observe_ms, list_ms, execute_ms } = limits;
+        map.insert(
+            "limits".into(),
+            json!({ "observe_ms": observe_ms, "list_ms": list_ms, "execute_ms": execute_ms }),
+        );
         map
     }
 
@@ -99,11 +140,12 @@ pub async fn serve(input: OwnedFd, output: OwnedFd) -> io::Result<()> {
         let id = Value::from(request.id);
         match (request.what, &served) {
             (What::Hello { versions, settings, .. }, None) => match greet(&versions, settings) {
-                Ok((adapter, hello)) => {
+                Ok((adapter, limits, hello)) => {
                     write(&say, id, to_map(&hello), false).await;
                     let new = Arc::new(Served {
                         adapter,
                         hello: hello.capabilities(),
+                        limits,
                         listed: Notify::new(),
                         say: say.clone(),
                     });
@@ -137,13 +179,16 @@ pub async fn serve(input: OwnedFd, output: OwnedFd) -> io::Result<()> {
     writer.await.unwrap_or(Ok(()))
 }
 
-fn greet(versions: &[u32], settings: Map<String, Value>) -> Result<(Arc<dyn Adapter>, Hello), AdapterError> {
+fn greet(
+    versions: &[u32],
+    settings: Map<String, Value>,
+) -> Result<(Arc<dyn Adapter>, CallLimits, Hello), AdapterError> {
     if !versions.contains(&VERSION) {
         return Err(AdapterError::NotSupported(format!("this program speaks version {VERSION} only")));
     }
     let setting: Setting = serde_json::from_value(Value::Object(settings))
         .map_err(|why| AdapterError::NotSupported(format!("the settings are not understood: {why}")))?;
-    let name = setting.technology.clone();
+    let (name, limits) = (setting.technology.clone(), setting.limits);
     let adapter = setting.build().map_err(AdapterError::Unreachable)?;
     let Capabilities { actions, pushes_events, simulated } = adapter.capabilities(&NOBODY);
     let hello = Hello {
@@ -154,13 +199,14 @@ fn greet(versions: &[u32], settings: Map<String, Value>) -> Result<(Arc<dyn Adap
         simulated,
         at_once: AT_ONCE,
     };
-    Ok((adapter, hello))
+    Ok((adapter, limits, hello))
 }
 
 /// An adapter and where its answers go.
 struct Served {
     adapter: Arc<dyn Adapter>,
     hello: Capabilities,
+    limits: CallLimits,
     /// The bridge asked for everything anew: it listens again.
     listed: Notify,
     say: mpsc::Sender<Vec<u8>>,
@@ -168,7 +214,12 @@ struct Served {
 
 impl Served {
     async fn answer(&self, id: Value, what: What) {
-        let answered = AssertUnwindSafe(self.parts(what)).catch_unwind().await;
+        let limit = self.limits.of(&what);
+        let parts = async {
+            let late = || AdapterError::TimedOut(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+            tokio::time::timeout(limit, self.parts(what)).await.unwrap_or_else(|_| Err(late()))
+        };
+        let answered = AssertUnwindSafe(parts).catch_unwind().await;
         let parts = answered.unwrap_or_else(|_| {
             Err(AdapterError::Unreachable("the adapter failed inside (see the log)".to_owned()))
         });

@@ -13,14 +13,16 @@ use std::time::{Duration, Instant, SystemTime};
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Found, Hints};
+use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Console, Found, Hints};
 use primrack_model::{Action, Address, Cause, Command, IntentId, Load, Observation, Power};
 use rustix::process::Signal;
 use smol_str::SmolStr;
 use tokio::sync::{OnceCell, OwnedMutexGuard, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::local::{Bell, Ending, Files, Folder, Handle, Left, Logs, Recent, Record, Run, Started, Stat};
+use crate::local::{
+    Bell, Ending, Files, Folder, Handle, Left, Logs, Recent, Record, Run, Started, Stat, tail,
+};
 
 use super::{ProcessConfig, ServerConfig, client, map};
 
@@ -194,6 +196,12 @@ impl Adapter for ProcessAdapter {
             (!server.is_ending()).then(|| server.observe())
         };
         self.inner.bell.relay(hints, versions, observe).await
+    }
+
+    async fn console(&self, address: &Address) -> Result<Console, AdapterError> {
+        let name = &self.inner.find(address)?.name;
+        let path = self.inner.home().await?.logs.path(name);
+        tail(path).await.map(Console::Text)
     }
 }
 

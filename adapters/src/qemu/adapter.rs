@@ -17,7 +17,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use futures::future::BoxFuture;
-use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Found, Hints};
+use parking_lot::Mutex;
+use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Console, Found, Hints};
 use primrack_model::{Action, Address, Cause, Command, IntentId, Observation, Power};
 use qapi::qmp::{self, Event, MigrationStatus, RunState};
 use rustix::process::Signal;
@@ -27,18 +28,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::Ready;
-use crate::local::{Bell, Files, Folder, Handle, Left, Logs, Record, Run, Started};
+use crate::local::{Bell, Files, Folder, Handle, Left, Logs, Record, Run, Started, tail};
 
 use super::client::Qmp;
 use super::launch::{self, Paths};
 use super::machine::{Asked, How, Link, Live, Machine, Phase, State};
 use super::map::{self, LastWords};
-use super::{Accelerator, QemuConfig, kvm};
+use super::{Accelerator, QemuConfig, clones, kvm, screen};
 
 /// How long QEMU may take to obey a quit before it is killed.
 const QUITTING: Duration = Duration::from_millis(1500);
-/// What can be done to a machine.
-const ACTIONS: [Action; 9] = [
+/// What can be done to a clone with disks that keep snapshots; other machines lack some of the last three.
+const ACTIONS: [Action; 13] = [
     Action::Start,
     Action::SoftOff,
     Action::HardOff,
@@ -48,6 +49,24 @@ const ACTIONS: [Action; 9] = [
     Action::Resume,
     Action::Save,
     Action::Restore,
+    Action::Clone,
+    Action::Snapshot,
+    Action::Revert,
+    Action::Delete,
+];
+/// Of a clone without such disks.
+const WITHOUT_SNAPSHOTS: [Action; 11] = [
+    Action::Start,
+    Action::SoftOff,
+    Action::HardOff,
+    Action::Reboot,
+    Action::Reset,
+    Action::Pause,
+    Action::Resume,
+    Action::Save,
+    Action::Restore,
+    Action::Clone,
+    Action::Delete,
 ];
 
 /// How long an end may take to be accounted for.
@@ -65,9 +84,10 @@ pub struct QemuAdapter {
 }
 
 #[derive(Debug)]
-struct Inner {
-    config: QemuConfig,
-    machines: BTreeMap<SmolStr, Arc<Machine>>,
+pub(super) struct Inner {
+    pub(super) config: QemuConfig,
+    /// Those of the configuration, and from the first use on their clones.
+    pub(super) machines: Mutex<BTreeMap<SmolStr, Arc<Machine>>>,
     home: OnceCell<Home>,
     /// `kvm` or `tcg`, once it was tried.
     accelerator: OnceCell<&'static str>,
@@ -77,27 +97,40 @@ struct Inner {
 
 /// What is opened at the first use.
 #[derive(Debug)]
-struct Home {
-    places: BTreeMap<SmolStr, Place>,
-    folder: Folder,
+pub(super) struct Home {
+    places: Mutex<BTreeMap<SmolStr, Place>>,
+    logs: Arc<Logs>,
+    pub(super) folder: Folder,
 }
 
 /// The files of one machine.
 #[derive(Debug, Clone)]
-struct Place {
-    files: Files,
-    paths: Paths,
-    logs: Arc<Logs>,
+pub(super) struct Place {
+    pub(super) files: Files,
+    pub(super) paths: Paths,
+    pub(super) logs: Arc<Logs>,
+}
+
+impl Home {
+    /// The files of a machine that was found.
+    pub(super) fn place(&self, machine: &Machine) -> Result<Place, AdapterError> {
+        let place = self.places.lock().get(&machine.name).cloned();
+        place.ok_or_else(|| AdapterError::NotFound(machine.name.to_string()))
+    }
+    pub(super) fn forget(&self, machine: &Machine) {
+        self.places.lock().remove(&machine.name);
+    }
 }
 
 impl QemuAdapter {
     pub(super) fn new(config: QemuConfig) -> Self {
         let machines = config.machines.iter();
-        let machines = machines
-            .map(|(name, machine)| (SmolStr::new(name), Arc::new(Machine::new(name, machine.clone()))));
+        let machines = machines.map(|(name, machine)| {
+            (SmolStr::new(name), Arc::new(Machine::new(name, machine.clone(), false)))
+        });
         let stop = CancellationToken::new();
         let inner = Inner {
-            machines: machines.collect(),
+            machines: Mutex::new(machines.collect()),
             config,
             home: OnceCell::new(),
             accelerator: OnceCell::new(),
@@ -114,13 +147,21 @@ impl Adapter for QemuAdapter {
         "qemu"
     }
 
-    fn capabilities(&self, _: &Address) -> Capabilities {
-        Capabilities { actions: &ACTIONS, pushes_events: true, simulated: false }
+    fn capabilities(&self, address: &Address) -> Capabilities {
+        let (keeps, is_clone) = match self.inner.find(address) {
+            Ok(machine) => (machine.config.keeps_snapshots(), machine.is_clone),
+            Err(_) => (true, false),
+        };
+        let all: &'static [Action] = if keeps { &ACTIONS } else { &WITHOUT_SNAPSHOTS };
+        // Last in both lists: what is configured is not deleted.
+        let actions = if is_clone { all } else { &all[..all.len() - 1] };
+        Capabilities { actions, pushes_events: true, simulated: false }
     }
 
     async fn list(&self) -> Result<Vec<Found>, AdapterError> {
         self.inner.home().await?;
-        let found = self.inner.machines.values().map(|machine| {
+        let machines = self.inner.machines.lock();
+        let found = machines.values().map(|machine| {
             let label = if machine.config.label.is_empty() {
                 machine.name.to_string()
             } else {
@@ -132,8 +173,8 @@ impl Adapter for QemuAdapter {
     }
 
     async fn observe(&self, address: &Address) -> Result<Observation, AdapterError> {
-        let machine = self.inner.find(address)?;
         self.inner.home().await?;
+        let machine = self.inner.find(address)?;
         // Between its end and our taking notice there is a moment in which nothing true can be said.
         let mut ear = self.inner.bell.ear();
         while machine.is_ending() {
@@ -143,14 +184,14 @@ impl Adapter for QemuAdapter {
         }
         if let Ok(qmp) = machine.qmp() {
             // A QEMU that hangs makes the driver's time-out speak.
-            self.inner.refresh(machine, &qmp).await?;
+            self.inner.refresh(&machine, &qmp).await?;
         }
         Ok(machine.observe())
     }
 
     async fn execute(&self, command: &Command) -> Result<(), AdapterError> {
-        let machine = Arc::clone(self.inner.find(&command.address)?);
         self.inner.home().await?;
+        let machine = self.inner.find(&command.address)?;
         // Whoever gives up while waiting here leaves nothing behind ...
         let busy = Arc::clone(&machine.busy).lock_owned().await;
         let inner = Arc::clone(&self.inner);
@@ -166,24 +207,39 @@ impl Adapter for QemuAdapter {
             return why;
         }
         let versions = || {
-            let all = self.inner.machines.values();
-            all.map(|machine| (Address(machine.name.clone()), machine.state.lock().version)).collect()
+            let all = self.inner.machines.lock();
+            all.values()
+                .map(|machine| (Address(machine.name.clone()), machine.state.lock().version))
+                .collect()
         };
         let observe = |address: &Address| {
-            let machine = self.inner.machines.get(&address.0)?;
+            let machine = self.inner.find(address).ok()?;
             (!machine.is_ending()).then(|| machine.observe())
         };
         self.inner.bell.relay(hints, versions, observe).await
     }
+
+    async fn console(&self, address: &Address) -> Result<Console, AdapterError> {
+        let home = self.inner.home().await?;
+        let machine = self.inner.find(address)?;
+        let place = home.place(&machine)?;
+        if let Ok(qmp) = machine.qmp()
+            && let Some(png) = screen::shot(&qmp, &place.paths.screen).await?
+        {
+            return Ok(Console::Png(png));
+        }
+        tail(place.logs.path(&machine.name)).await.map(Console::Text)
+    }
 }
 
 impl Inner {
-    fn find(&self, address: &Address) -> Result<&Arc<Machine>, AdapterError> {
-        self.machines.get(&address.0).ok_or_else(|| AdapterError::NotFound(address.0.to_string()))
+    fn find(&self, address: &Address) -> Result<Arc<Machine>, AdapterError> {
+        let machine = self.machines.lock().get(&address.0).cloned();
+        machine.ok_or_else(|| AdapterError::NotFound(address.0.to_string()))
     }
 
     /// Opens the state folder and takes over what runs, once.
-    async fn home(self: &Arc<Self>) -> Result<&Home, AdapterError> {
+    pub(super) async fn home(self: &Arc<Self>) -> Result<&Home, AdapterError> {
         self.home.get_or_try_init(|| self.open()).await
     }
 
@@ -191,20 +247,39 @@ impl Inner {
         let folder = Folder::open(&self.config.state_dir).await.map_err(AdapterError::Unreachable)?;
         let logs = Logs::open(folder.logs(), self.config.log_limit, self.stop.clone())
             .map_err(|why| AdapterError::Unreachable(format!("the log folder cannot be watched: {why}")))?;
+        for (name, config) in clones::read(&folder).await? {
+            let machine = Arc::new(Machine::new(&name, config, true));
+            // What is configured under that name goes first.
+            self.machines.lock().entry(machine.name.clone()).or_insert(machine);
+        }
         let mut places = BTreeMap::new();
         let mut left = Vec::new();
-        for machine in self.machines.values() {
-            let paths = Paths::new(&folder, &machine.name).map_err(AdapterError::Unreachable)?;
-            let place = Place { files: Files::new(&folder, &machine.name), paths, logs: Arc::clone(&logs) };
+        let machines: Vec<_> = self.machines.lock().values().cloned().collect();
+        for machine in machines {
+            let place = Self::new_place(&folder, &logs, &machine.name)?;
             let (record, found) = place.files.left().await.map_err(AdapterError::Unreachable)?;
             let saved = tokio::fs::try_exists(&place.paths.saved).await.unwrap_or(false);
-            left.push((machine, place.clone(), record, found, saved));
-            places.insert(machine.name.clone(), place);
+            places.insert(machine.name.clone(), place.clone());
+            left.push((machine, place, record, found, saved));
         }
         for (machine, place, record, found, saved) in left {
-            self.take_over(machine, &place, record, found, saved);
+            self.take_over(&machine, &place, record, found, saved);
         }
-        Ok(Home { places, folder })
+        Ok(Home { places: Mutex::new(places), logs, folder })
+    }
+
+    fn new_place(folder: &Folder, logs: &Arc<Logs>, name: &str) -> Result<Place, AdapterError> {
+        let paths = Paths::new(folder, name).map_err(AdapterError::Unreachable)?;
+        Ok(Place { files: Files::new(folder, name), paths, logs: Arc::clone(logs) })
+    }
+
+    /// A machine that was just made.
+    pub(super) fn add(&self, home: &Home, machine: Arc<Machine>) -> Result<(), AdapterError> {
+        let place = Self::new_place(&home.folder, &home.logs, &machine.name)?;
+        home.places.lock().insert(machine.name.clone(), place);
+        self.machines.lock().insert(machine.name.clone(), machine);
+        self.bell.ring();
+        Ok(())
     }
 
     fn take_over(
@@ -248,7 +323,7 @@ impl Inner {
         self.bell.ring();
     }
 
-    fn change_live(&self, machine: &Machine, change: impl FnOnce(&mut Live)) {
+    pub(super) fn change_live(&self, machine: &Machine, change: impl FnOnce(&mut Live)) {
         self.change(machine, |state| {
             if let Phase::Live(live) = &mut state.phase {
                 change(live);
@@ -257,7 +332,7 @@ impl Inner {
     }
 
     /// Asks for the run state and shows it, if it is another.
-    async fn refresh(&self, machine: &Machine, qmp: &Qmp) -> Result<RunState, AdapterError> {
+    pub(super) async fn refresh(&self, machine: &Machine, qmp: &Qmp) -> Result<RunState, AdapterError> {
         let status = qmp.run(qmp::query_status {}).await?.status;
         let news = match &machine.state.lock().phase {
             Phase::Live(live) => live.status != Some(status),
@@ -329,7 +404,11 @@ impl Inner {
                 self.refresh(machine, &qmp).await.map(drop)
             }
             Action::Save => self.save(machine, busy).await,
-            other => Err(AdapterError::unsupported(other)),
+            Action::Snapshot => self.snapshot(machine, until).await,
+            Action::Revert => self.revert(machine, until).await,
+            Action::Clone => self.clone_of(machine, is_saved).await,
+            Action::Delete => self.delete(machine, is_saved).await,
+            Action::Migrate => Err(AdapterError::unsupported(Action::Migrate)),
         }
     }
 
@@ -366,7 +445,7 @@ impl Inner {
     ) -> Result<(), AdapterError> {
         let home = self.home().await?;
         let accelerator = self.accelerator(home).await;
-        let place = home.places[&machine.name].clone();
+        let place = home.place(machine)?;
         let (config, program) = (machine.config.clone(), self.config.program.clone());
         let started = tokio::task::spawn_blocking(move || {
             let since = SystemTime::now();
@@ -424,6 +503,7 @@ impl Inner {
                 ready,
                 asked: None,
                 restoring,
+                reverting: false,
                 migration: watch::Sender::new(None),
                 trouble: None,
             });
@@ -536,9 +616,8 @@ impl Inner {
     }
 
     async fn give_up_saved(&self, machine: &Machine) -> Result<(), AdapterError> {
-        let Some(place) = self.home.get().and_then(|home| home.places.get(&machine.name)) else {
-            return Ok(());
-        };
+        let Some(home) = self.home.get() else { return Ok(()) };
+        let place = home.place(machine)?;
         tokio::fs::remove_file(&place.paths.saved)
             .await
             .map_err(|why| AdapterError::Refused(format!("the saved memory cannot be removed: {why}")))?;
@@ -557,7 +636,7 @@ impl Inner {
         busy: OwnedMutexGuard<()>,
     ) -> Result<(), AdapterError> {
         let qmp = machine.qmp()?;
-        let place = self.home().await?.places[&machine.name].clone();
+        let place = self.home().await?.place(machine)?;
         let was_running = self.refresh(machine, &qmp).await? == RunState::running;
         let saving = place.paths.saving.clone();
         let file = tokio::task::spawn_blocking(move || {
@@ -774,7 +853,7 @@ impl Watcher {
                 live.migration.send_replace(Some(data.status));
             }),
             // Loading a saved machine resets its devices first; that is no boot.
-            Event::RESET { .. } if !self.is_restoring() => {
+            Event::RESET { .. } if !self.reads_memory() => {
                 self.run.ready = self.machine.config.ready == Ready::Immediately;
                 let ready = self.run.ready;
                 self.inner.change_live(&self.machine, |live| live.ready = ready);
@@ -785,8 +864,8 @@ impl Watcher {
         false
     }
 
-    fn is_restoring(&self) -> bool {
-        matches!(&self.machine.state.lock().phase, Phase::Live(live) if live.restoring)
+    fn reads_memory(&self) -> bool {
+        matches!(&self.machine.state.lock().phase, Phase::Live(live) if live.restoring || live.reverting)
     }
 
     /// Asks for the run state after each event, one question at a time.

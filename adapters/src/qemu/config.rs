@@ -92,6 +92,13 @@ pub struct DiskConfig {
     pub format: String,
 }
 
+impl MachineConfig {
+    /// Whether it has disks, and all of them can keep snapshots.
+    pub(super) fn keeps_snapshots(&self) -> bool {
+        !self.disks.is_empty() && self.disks.iter().all(|disk| disk.format == "qcow2")
+    }
+}
+
 fn program() -> String {
     "qemu-system-x86_64".to_owned()
 }

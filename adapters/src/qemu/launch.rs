@@ -18,6 +18,8 @@ pub(super) struct Paths {
     pub(super) pid: PathBuf,
     /// Its memory, once it was written completely.
     pub(super) saved: PathBuf,
+    /// A picture of its screen, for a moment.
+    pub(super) screen: PathBuf,
     /// Its memory while it is written.
     pub(super) saving: PathBuf,
 }
@@ -32,6 +34,7 @@ impl Paths {
             operator: folder.file(name, "operator.qmp"),
             pid: folder.file(name, "pid"),
             saved: folder.file(name, "saved"),
+            screen: folder.file(name, "screen"),
             saving: folder.file(name, "saving"),
         };
         if paths.operator.as_os_str().len() > SOCKET_PATH {
@@ -98,8 +101,9 @@ pub(super) fn start(
             }
             command.args(["-append", &config.append]);
         }
-        for disk in &config.disks {
-            let drive = format!("file={},format={},if=virtio", escaped(&disk.file), disk.format);
+        for (number, disk) in config.disks.iter().enumerate() {
+            let (file, format) = (escaped(&disk.file), &disk.format);
+            let drive = format!("file={file},format={format},if=virtio,node-name={}", node(number));
             command.args(["-drive", &drive]);
         }
         command.args(&config.args).stderr(messages);
@@ -111,6 +115,11 @@ pub(super) fn start(
         }
         Ok(command)
     })
+}
+
+/// What QEMU calls a disk.
+pub(super) fn node(number: usize) -> String {
+    format!("primrack-disk-{number}")
 }
 
 /// In an option of QEMU a comma ends a value, two are one.

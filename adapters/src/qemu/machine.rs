@@ -19,6 +19,8 @@ use super::{MachineConfig, map};
 pub(super) struct Machine {
     pub(super) name: SmolStr,
     pub(super) config: MachineConfig,
+    /// It was made here and is not in the configuration.
+    pub(super) is_clone: bool,
     /// Held while something is done to it.
     pub(super) busy: Arc<tokio::sync::Mutex<()>>,
     pub(super) state: Mutex<State>,
@@ -53,6 +55,8 @@ pub(super) struct Live {
     pub(super) asked: Option<Asked>,
     /// It reads its memory from the saved file.
     pub(super) restoring: bool,
+    /// It reads its memory from a snapshot.
+    pub(super) reverting: bool,
     /// How a save goes.
     pub(super) migration: watch::Sender<Option<MigrationStatus>>,
     /// What went wrong with it, for people.
@@ -89,10 +93,10 @@ pub(super) enum How {
 }
 
 impl Machine {
-    pub(super) fn new(name: &str, config: MachineConfig) -> Self {
+    pub(super) fn new(name: &str, config: MachineConfig, is_clone: bool) -> Self {
         let phase = Phase::Ended(Observation::of(Power::Off));
         let state = State { version: 1, phase, recent: Recent::default(), sample: None };
-        Self { name: SmolStr::new(name), config, busy: Arc::default(), state: Mutex::new(state) }
+        Self { name: SmolStr::new(name), config, is_clone, busy: Arc::default(), state: Mutex::new(state) }
     }
 
     /// The process, if one runs.

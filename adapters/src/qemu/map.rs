@@ -21,10 +21,11 @@ pub(super) fn running(state: RunState, ready: bool) -> Observation {
             Observation::of(if ready { Power::On } else { Power::Starting })
         }
         RunState::paused | RunState::suspended => Observation::of(Power::Paused),
+        RunState::save_vm => Observation::of(Power::Paused).with_detail("a snapshot is being written"),
         RunState::prelaunch | RunState::inmigrate | RunState::restore_vm | RunState::colo => {
             Observation::of(Power::Starting)
         }
-        RunState::postmigrate | RunState::finish_migrate | RunState::save_vm | RunState::shutdown => {
+        RunState::postmigrate | RunState::finish_migrate | RunState::shutdown => {
             Observation::of(Power::Stopping)
         }
         RunState::io_error => Observation::of(Power::Paused).with_detail("held by QEMU: a disk fails"),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use primrack_adapter_api::Adapter;
+use primrack_adapter_api::{Adapter, DriverSettings};
+use primrack_adapters::plugin::{CallLimits, PluginAdapter, PluginConfig, Setting};
 use primrack_adapters::{ConfigError, Configured as _, DryRun, Technology};
 use primrack_board::{BoardConfig, BoardParts, Boards, KEPT};
 use primrack_engine::journal::{Journal, JournalSettings};
@@ -25,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::board;
-use crate::config::{BackendKind, Loaded, Mistake, inventory};
+use crate::config::{BackendConfig, BackendKind, Loaded, Mistake, OwnProcess, inventory};
 use crate::metrics::Gauges;
 
 /// The name of the control socket in the state folder.
@@ -70,7 +71,7 @@ pub fn check(loaded: Loaded) -> Result<Checked, Mistakes> {
                 wrong.extend(board::check(&loaded, name, board).into_iter().map(miette::Report::new));
             }
             BackendKind::Technology(technology) => {
-                if let Err(mistake) = adapter(&loaded, name, technology) {
+                if let Err(mistake) = adapter(&loaded, name, backend, technology) {
                     wrong.push(mistake.into());
                 }
             }
@@ -171,14 +172,58 @@ fn listening(loaded: &Loaded) -> Result<Option<TlsFiles>, Mistake> {
     Ok(files)
 }
 
-fn adapter(loaded: &Loaded, name: &str, technology: &Technology) -> Result<Arc<dyn Adapter>, Mistake> {
+fn adapter(
+    loaded: &Loaded,
+    name: &str,
+    backend: &BackendConfig,
+    technology: &Technology,
+) -> Result<Arc<dyn Adapter>, Mistake> {
     let mut technology = technology.clone();
     technology.resolve(loaded.folder());
     let kind = technology.name();
-    technology.build().map_err(|ConfigError { place, words }| {
+    let built = technology.build().map_err(|ConfigError { place, words }| {
         let path: Vec<&str> = ["backends", name, kind].into_iter().chain(place.split('.')).collect();
         loaded.at(&path, format!("backend {name}: {place}: {words}"))
-    })
+    })?;
+    match &backend.own {
+        // What was built here was only to be checked: nothing is opened before it is used.
+        Some(own) => in_own_process(loaded, name, kind, own, &backend.driver),
+        None => Ok(built),
+    }
+}
+
+/// The adapter in a process of its own: this program again, which is told the backend's table over its
+/// standard input and answers as a plug-in does.
+fn in_own_process(
+    loaded: &Loaded,
+    name: &str,
+    technology: &'static str,
+    own: &OwnProcess,
+    driver: &DriverSettings,
+) -> Result<Arc<dyn Adapter>, Mistake> {
+    let table = loaded
+        .backend_table(name, technology)
+        .and_then(|table| serde_json::to_value(table).ok())
+        .and_then(|table| table.as_object().cloned());
+    let (Some(table), Ok(folder)) = (table, std::path::absolute(loaded.folder())) else {
+        return Err(loaded.at(&["backends", name], "its table cannot be handed to another process"));
+    };
+    let limits = CallLimits {
+        observe_ms: driver.observe_timeout_ms,
+        list_ms: driver.list_timeout_ms,
+        execute_ms: driver.execute_timeout_ms,
+    };
+    let setting = Setting { technology: technology.to_owned(), table, folder, limits };
+    // The very program that runs, also when its file was replaced or lies where that user may not look.
+    let mut config = PluginConfig::of("/proc/self/exe", vec!["adapter".to_owned(), name.to_owned()]);
+    config.env = vec!["PRIMRACK_LOG".to_owned()];
+    config.user.clone_from(&own.user);
+    config.answer_ms = limits.answer_ms();
+    config.settings = setting.into_map();
+    config.check().map_err(|ConfigError { words, .. }| {
+        loaded.at(&["backends", name, "run_as"], format!("backend {name}: run_as: {words}"))
+    })?;
+    Ok(Arc::new(PluginAdapter::new(config, technology)))
 }
 
 /// A bridge that runs.
@@ -296,9 +341,9 @@ pub async fn start_with(
             }
             BackendKind::Technology(technology) if backend.dry_run => {
                 tracing::warn!(backend = %name, "dry run: nothing is done to its machines");
-                Arc::new(DryRun::new(adapter(&loaded, name, technology)?))
+                Arc::new(DryRun::new(adapter(&loaded, name, backend, technology)?))
             }
-            BackendKind::Technology(technology) => adapter(&loaded, name, technology)?,
+            BackendKind::Technology(technology) => adapter(&loaded, name, backend, technology)?,
         };
         backends.push(Backend { id: BackendId::new(name)?, adapter, settings: backend.driver.clone() });
     }

@@ -122,15 +122,7 @@ impl Control {
     async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Vec<u8>) -> anyhow::Result<T> {
         let response = self.send(method, path, body).await?;
         let status = response.status();
-        let read = Limited::new(response.into_body(), ANSWER_LIMIT).collect().await;
-        let bytes = read.map_err(|error| anyhow!("the bridge's answer broke off: {error}"))?.to_bytes();
-        if status != StatusCode::OK {
-            let words = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
-            match words.as_ref().and_then(|words| words["error"].as_str()) {
-                Some(words) => bail!("{words}"),
-                None => bail!("the bridge answered with status {status}"),
-            }
-        }
+        let bytes = whole(status, response.into_body()).await?;
         serde_json::from_slice(&bytes).with_context(|| {
             format!("the bridge's answer to {path} is not understood: is it another version?")
         })
@@ -142,6 +134,18 @@ impl Control {
     /// When no bridge answers, or with what it says.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.ask(Method::GET, path, Vec::new()).await
+    }
+
+    /// `GET path`, whose answer is no JSON: its content type and its bytes.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn fetch(&self, path: &str) -> anyhow::Result<(String, Bytes)> {
+        let response = self.send(Method::GET, path, Vec::new()).await?;
+        let status = response.status();
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+        let kind = kind.unwrap_or_default().to_owned();
+        Ok((kind, whole(status, response.into_body()).await?))
     }
 
     /// `POST path`.
@@ -177,6 +181,20 @@ impl Control {
         }
         Ok(Watch { body: response.into_body(), buffer: Vec::new() })
     }
+}
+
+/// A whole answer. One of another status is an error in the bridge's words.
+async fn whole(status: StatusCode, body: Incoming) -> anyhow::Result<Bytes> {
+    let read = Limited::new(body, ANSWER_LIMIT).collect().await;
+    let bytes = read.map_err(|error| anyhow!("the bridge's answer broke off: {error}"))?.to_bytes();
+    if status != StatusCode::OK {
+        let words = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
+        match words.as_ref().and_then(|words| words["error"].as_str()) {
+            Some(words) => bail!("{words}"),
+            None => bail!("the bridge answered with status {status}"),
+        }
+    }
+    Ok(bytes)
 }
 
 /// The lines of a watch.

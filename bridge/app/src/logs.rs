@@ -25,3 +25,12 @@ pub fn start(format: LogFormat, default: &str) {
         tracing::debug!(%error, "logging was set up already");
     }
 }
+
+/// Logging of a process whose lines reach the log of another, which adds the time.
+pub fn start_bare(default: &str) {
+    let filter = EnvFilter::try_from_env("PRIMRACK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if let Err(error) = builder.with_target(false).with_ansi(false).without_time().try_init() {
+        tracing::debug!(%error, "logging was set up already");
+    }
+}

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
-use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Driver, DriverSettings, DriverStatus, Sink};
+use primrack_adapter_api::{
+    Adapter, AdapterError, Capabilities, Console, Driver, DriverSettings, DriverStatus, Sink,
+};
 use primrack_model::{
     Action, Actor, BackendId, Command, Edge, Intent, IntentId, Inventory, OriginKey, Outcome, Receipt,
     Refusal, RefusalCode, StateEvent, TargetId, TargetIx, TargetKind, TargetState, UnixMs, Verdict, Via,
@@ -228,6 +230,17 @@ impl Engine {
         match self.drivers.get(&entry.backend) {
             Some(driver) => driver.capabilities(&entry.address),
             None => Capabilities { actions: &[], pushes_events: false, simulated: false },
+        }
+    }
+    /// What a target shows on its console now. No policy knows of this: only for the local operator.
+    ///
+    /// # Errors
+    /// What the adapter said.
+    pub async fn console(&self, target: TargetIx) -> Result<Console, AdapterError> {
+        let entry = self.inventory.target(target);
+        match self.drivers.get(&entry.backend) {
+            Some(driver) => driver.console(&entry.address).await,
+            None => Err(AdapterError::NotSupported("it has no backend".to_owned())),
         }
     }
     /// What `actor` may do to a target now, for a menu. When nothing, the refusal of the likeliest wish.

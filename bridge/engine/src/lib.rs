@@ -16,5 +16,6 @@ mod settings;
 pub use book::Watcher;
 pub use counters::EngineCounters;
 pub use engine::{Backend, Engine, Parts};
+pub use primrack_adapter_api::{AdapterError, Console};
 pub use read_only::{READ_ONLY_SPACE, ReadOnly};
 pub use settings::EngineSettings;

@@ -5,13 +5,13 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures::StreamExt as _;
-use primrack_engine::{Engine, ReadOnly};
+use primrack_engine::{Console, Engine, ReadOnly};
 use primrack_model::{
     Action, Actor, ActorKind, Edge, Intent, IntentId, ObjectId, Receipt, StateEvent, TargetId, TargetIx,
     TargetKind, TargetState, UnixMs, Via,
@@ -116,7 +116,7 @@ impl std::fmt::Debug for ControlState {
     }
 }
 
-/// `GET /watch`, `/states`, `/objects`, `/backends`, `/journal`, `/read-only`, and `POST /touch`,
+/// `GET /console/TARGET` (text or a picture), and, all JSON: `GET /watch`, `/states`, `/objects`, `/backends`, `/journal`, `/read-only`, and `POST /touch`,
 /// `/read-only`, all JSON.
 pub fn control_routes(state: ControlState) -> Router {
     Router::new()
@@ -127,6 +127,7 @@ pub fn control_routes(state: ControlState) -> Router {
         .route("/journal", get(journal))
         .route("/read-only", get(stopped).post(stop))
         .route("/touch", post(touch))
+        .route("/console/{target}", get(console))
         .with_state(state)
 }
 
@@ -228,6 +229,52 @@ async fn stop(State(state): State<ControlState>, Json(asked): Json<Stop>) -> Res
     }
 }
 
+/// What a machine shows: `text/plain`, without what a terminal would obey, or `image/png`.
+async fn console(State(state): State<ControlState>, Path(target): Path<String>) -> Response {
+    let Some(ix) = state.engine.inventory().find_target(&target) else {
+        let why = json!({ "error": "there is no target of that name" });
+        return (StatusCode::NOT_FOUND, Json(why)).into_response();
+    };
+    match state.engine.console(ix).await {
+        Ok(Console::Text(text)) => {
+            ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], readable(&text)).into_response()
+        }
+        Ok(Console::Png(png)) => ([(header::CONTENT_TYPE, "image/png")], png).into_response(),
+        Err(why) => (StatusCode::BAD_GATEWAY, Json(json!({ "error": why.to_string() }))).into_response(),
+    }
+}
+
+/// A machine's text without escape sequences (ECMA-48, sections 5.3 to 5.6) and control characters, so that
+/// no terminal obeys it. Lines and tabs stay.
+fn readable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\u{1b}' => match rest.next() {
+                // A control sequence ends with a letter or the like.
+                Some('[') => while rest.next().is_some_and(|c| !('@'..='~').contains(&c)) {},
+                // A control string ends with BEL or ESC \.
+                Some(']' | 'P' | 'X' | '^' | '_') => {
+                    while let Some(c) = rest.next() {
+                        if c == '\u{7}' || (c == '\u{1b}' && rest.next_if_eq(&'\\').is_some()) {
+                            break;
+                        }
+                    }
+                }
+                Some(' '..='/') => while rest.next().is_some_and(|c| !('0'..='~').contains(&c)) {},
+                Some(_) | None => {}
+            },
+            '\n' | '\t' => out.push(c),
+            // Letters that turn the direction of others.
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 async fn touch(State(state): State<ControlState>, Json(asked): Json<Touch>) -> Response {
     let Touch { at, action, operator } = asked;
     let inventory = state.engine.inventory();
@@ -266,6 +313,13 @@ async fn touch(State(state): State<ControlState>, Json(asked): Json<Touch>) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_console_is_shown_without_what_a_terminal_would_obey() {
+        let text = "\u{1b}[2J\u{1b}[1;31mlogin:\u{1b}[0m ada\r\n\u{1b}]0;owned\u{7}ok\u{1b}]8;;http://x\u{1b}\\!\t\u{1b}(B\u{9b}x\u{202e}\u{8}";
+        assert_eq!(readable(text), "login: ada\nok!\tx");
+        assert_eq!(readable("half \u{1b}["), "half ");
+    }
 
     #[test]
     fn a_touch_reads_as_the_command_line_writes_it() {

@@ -36,7 +36,7 @@ pub use settings::DriverSettings;
 pub use sink::Sink;
 pub use status::{DriverCounts, DriverStatus};
 
-use crate::{Adapter, AdapterError, Capabilities};
+use crate::{Adapter, AdapterError, Capabilities, Console};
 use schedule::Schedule;
 use settings::millis;
 use status::{Counters, count};
@@ -152,6 +152,16 @@ impl Driver {
         let until = Instant::now() + Duration::from_millis(command.deadline_ms);
         self.shared.want(&command.address, Instant::now() + millis(settings.coalesce_ms), Some(until));
         result
+    }
+
+    /// What a machine shows on its console now, within the time of a listing.
+    ///
+    /// # Errors
+    /// What the adapter said, or [`AdapterError::TimedOut`].
+    pub async fn console(&self, address: &Address) -> Result<Console, AdapterError> {
+        let limit = self.shared.settings.list_timeout_ms;
+        let call = run::contained(&self.shared, self.shared.adapter.console(address));
+        tokio::time::timeout(millis(limit), call).await.unwrap_or(Err(AdapterError::TimedOut(limit)))
     }
 
     /// Asks for an observation soon. Wishes within a moment are answered by one look; those for a

@@ -380,7 +380,7 @@ fn list(shared: &Arc<Shared>) -> (AbortOnDropHandle<Listing>, Vec<u64>) {
 }
 
 /// Keeps a panic of an adapter to the call that caused it.
-async fn contained<T>(
+pub(super) async fn contained<T>(
     shared: &Shared,
     call: impl Future<Output = Result<T, AdapterError>>,
 ) -> Result<T, AdapterError> {

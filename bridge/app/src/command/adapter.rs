@@ -5,13 +5,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::Logging;
-
 /// Serves the adapter that its standard input describes.
 #[derive(Debug, Args)]
 pub struct AdapterCommand {
-    #[command(flatten)]
-    logging: Logging,
+    /// The backend's name, for whoever looks at the list of processes
+    backend: Option<String>,
 }
 
 impl AdapterCommand {
@@ -20,7 +18,8 @@ impl AdapterCommand {
     /// # Errors
     /// When no bridge is at the other end.
     pub fn run(self) -> anyhow::Result<ExitCode> {
-        crate::logs::start(self.logging.log, "info");
+        crate::logs::start_bare("info");
+        tracing::debug!(backend = self.backend, "started");
         let (input, output) =
             (std::io::stdin().as_fd().try_clone_to_owned()?, std::io::stdout().as_fd().try_clone_to_owned()?);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;

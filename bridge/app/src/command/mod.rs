@@ -5,6 +5,7 @@ pub mod audit;
 pub mod board;
 pub mod check;
 pub mod completions;
+pub mod console;
 pub mod demo;
 pub mod doctor;
 pub mod object;
@@ -55,6 +56,8 @@ pub enum Command {
     Plugin(plugin::PluginCommand),
     /// Asks a running bridge to do something to a target
     Touch(touch::TouchCommand),
+    /// Shows what a target has on its console: text, or a picture
+    Console(console::ConsoleCommand),
     /// The emergency stop: nothing is acted on until it is ended
     ReadOnly(read_only::ReadOnlyCommand),
     /// Shows the state of every target, then every change
@@ -170,6 +173,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Board(board) => board.run(),
         Command::Plugin(plugin) => plugin.run(),
         Command::Touch(touch) => touch.run(),
+        Command::Console(console) => console.run(),
         Command::ReadOnly(stop) => stop.run(),
         Command::Watch(watch) => watch.run(),
         Command::Audit(audit) => audit.run(),

@@ -15,8 +15,17 @@ pub struct BackendConfig {
     pub driver: DriverSettings,
     /// Whether commands end with what would have been done, without doing it.
     pub dry_run: bool,
+    /// The process of its own that its adapter runs in, where it has one.
+    pub own: Option<OwnProcess>,
     /// What it speaks.
     pub kind: BackendKind,
+}
+
+/// `own_process = true` or `run_as = "user"`: the adapter runs in a process of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnProcess {
+    /// The user that it runs as; the bridge's own if absent.
+    pub user: Option<String>,
 }
 
 /// What a backend is: the one table that it has besides `driver`.
@@ -67,6 +76,7 @@ impl<'de> Visitor<'de> for Backend {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BackendConfig, A::Error> {
         let mut driver = None;
         let mut dry_run = false;
+        let (mut own_process, mut run_as) = (None, None);
         let mut kind: Option<(String, BackendKind)> = None;
         while let Some(key) = map.next_key::<String>()? {
             if key == "driver" {
@@ -75,6 +85,14 @@ impl<'de> Visitor<'de> for Backend {
             }
             if key == "dry_run" {
                 dry_run = map.next_value()?;
+                continue;
+            }
+            if key == "own_process" {
+                own_process = Some(map.next_value::<bool>()?);
+                continue;
+            }
+            if key == "run_as" {
+                run_as = Some(map.next_value::<String>()?);
                 continue;
             }
             let next = if key == "board" {
@@ -100,6 +118,17 @@ impl<'de> Visitor<'de> for Backend {
                 "a board has no dry run: what it drives by itself would go on. Remove dry_run",
             ));
         }
-        Ok(BackendConfig { driver: driver.unwrap_or_default(), dry_run, kind })
+        if own_process == Some(false) && run_as.is_some() {
+            return Err(de::Error::custom(
+                "run_as needs a process of its own: remove own_process = false, or run_as",
+            ));
+        }
+        let own = (own_process == Some(true) || run_as.is_some()).then_some(OwnProcess { user: run_as });
+        if own.is_some() && matches!(kind, BackendKind::Board(_)) {
+            return Err(de::Error::custom(
+                "a board is an edge of the bridge and cannot have a process of its own: remove own_process and run_as",
+            ));
+        }
+        Ok(BackendConfig { driver: driver.unwrap_or_default(), dry_run, own, kind })
     }
 }

@@ -18,7 +18,7 @@ use primrack_world::WorldSettings;
 use serde::Deserialize;
 use smol_str::SmolStr;
 
-pub use backend::{BackendConfig, BackendKind};
+pub use backend::{BackendConfig, BackendKind, OwnProcess};
 pub use build::inventory;
 pub use group::MemberConfig;
 pub use read::{Loaded, Mistake, read};

@@ -73,6 +73,8 @@ pub struct Loaded {
     pub path: PathBuf,
     /// Its text, to show places in it.
     pub text: String,
+    /// What was read, where the environment changed it.
+    overridden: Option<toml::Table>,
 }
 
 impl Loaded {
@@ -96,6 +98,14 @@ impl Loaded {
             Some(span) => Mistake::Place { what, hint: None, file: self.named(), at: span.into() },
             None => Mistake::Plain { what: format!("{}: {what}", path.join(".")), hint: None },
         }
+    }
+
+    /// The table of a backend's technology as it was written: to hand it to another process.
+    #[must_use]
+    pub fn backend_table(&self, name: &str, technology: &str) -> Option<toml::Table> {
+        let whole = self.overridden.clone().or_else(|| toml::from_str(&self.text).ok())?;
+        let table = whole.get("backends")?.get(name)?.get(technology)?.as_table()?;
+        Some(table.clone())
     }
 
     fn named(&self) -> NamedSource<String> {
@@ -127,16 +137,18 @@ fn parse(
         }
     })?;
     let overrides: Vec<(String, String)> = environment.filter(|(name, _)| name.starts_with(PREFIX)).collect();
-    let mut loaded = Loaded { config, path: path.to_owned(), text };
+    let mut loaded = Loaded { config, path: path.to_owned(), text, overridden: None };
     if !overrides.is_empty() {
-        loaded.config = with_overrides(&loaded.text, overrides)?;
+        let (config, table) = with_overrides(&loaded.text, overrides)?;
+        loaded.config = config;
+        loaded.overridden = Some(table);
     }
     Ok(loaded)
 }
 
 /// The file's table with the environment's values in it; an override is read as TOML where it is
 /// TOML (`true`, `5`, `["a"]`), else as text.
-fn with_overrides(text: &str, overrides: Vec<(String, String)>) -> Result<Config, Mistake> {
+fn with_overrides(text: &str, overrides: Vec<(String, String)>) -> Result<(Config, toml::Table), Mistake> {
     let mut table: toml::Table = toml::from_str(text).map_err(|error| Mistake::plain(error.to_string()))?;
     let names: Vec<String> = overrides.iter().map(|(name, _)| name.clone()).collect();
     for (name, value) in overrides {
@@ -156,10 +168,11 @@ fn with_overrides(text: &str, overrides: Vec<(String, String)>) -> Result<Config
         }
         place.insert(last.clone(), value);
     }
-    Config::deserialize(table).map_err(|error| {
+    let config = Config::deserialize(table.clone()).map_err(|error| {
         let (what, hint) = in_words(error.message());
         Mistake::Plain { what: format!("with the environment's {}: {what}", names.join(", ")), hint }
-    })
+    })?;
+    Ok((config, table))
 }
 
 /// Serde's "unknown field `x`, expected one of `a`, `b`" as a sentence with the likeliest key.
