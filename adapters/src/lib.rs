@@ -29,14 +29,18 @@ pub mod ssh;
 #[cfg(feature = "systemd")]
 pub mod systemd;
 mod technology;
+#[cfg(feature = "uml")]
+pub mod uml;
 #[cfg(feature = "vsphere")]
 pub mod vsphere;
+#[cfg(feature = "wake")]
+pub mod wake;
 #[cfg(feature = "web")]
 mod web;
 
 pub use config::ConfigError;
 pub use dry_run::DryRun;
-#[cfg(any(feature = "process", feature = "qemu"))]
+#[cfg(any(feature = "process", feature = "qemu", feature = "uml"))]
 pub use local::Ready;
 pub use technology::{Configured, Named, Need, Standing, Technology};
 #[cfg(feature = "web")]

@@ -146,7 +146,9 @@ technologies! {
     "qemu" Qemu crate::qemu::QemuConfig,
     "openqrm" Openqrm crate::openqrm::OpenqrmConfig,
     "proxmox" Proxmox crate::proxmox::ProxmoxConfig,
+    "uml" Uml crate::uml::UmlConfig,
     "vsphere" Vsphere crate::vsphere::VsphereConfig,
+    "wake" Wake crate::wake::WakeConfig,
     "ssh" Ssh crate::ssh::SshConfig,
     "systemd" Systemd crate::systemd::SystemdConfig,
 }

@@ -13,6 +13,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use primrack_model::{IntentId, Observation};
+use rustix::event::{Timespec, poll};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,8 @@ pub(crate) const MARK: &str = "PRIMRACK_MACHINE";
 const MARKING: Duration = Duration::from_millis(500);
 /// How long a killed process may take to go.
 const REMNANT: Duration = Duration::from_secs(1);
+/// How long what cannot be found may hold a machine's lock after its end.
+const LINGERING: Duration = Duration::from_secs(3);
 
 /// What passes from the bridge's environment.
 const PASSED_ON: [&str; 6] = ["PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR"];
@@ -65,6 +68,9 @@ pub(crate) struct Run {
     /// Where in its log this boot begins.
     #[serde(default)]
     pub(crate) log_from: u64,
+    /// Whether it is held by its own kernel, which nobody can see from outside.
+    #[serde(default)]
+    pub(crate) paused: bool,
     /// What it was started for; absent if it was found by its mark only.
     pub(crate) intent: Option<IntentId>,
 }
@@ -79,6 +85,7 @@ impl Run {
             since_ms: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
             ready: false,
             log_from: 0,
+            paused: false,
             intent,
         }
     }
@@ -144,6 +151,15 @@ impl Files {
         }
     }
 
+    /// Notes whether the run under way is held.
+    pub(crate) async fn note_paused(&self, pid: i32, paused: bool) {
+        let files = self.clone();
+        let record = tokio::task::spawn_blocking(move || files.read()).await.unwrap_or_default();
+        if let Some(run) = record.run.filter(|run| run.pid == pid) {
+            self.note(Record { run: Some(Run { paused, ..run }), ended: record.ended }).await;
+        }
+    }
+
     /// Reads the record and looks for what an earlier bridge left, a little longer where something is
     /// there without a mark.
     pub(crate) async fn left(&self) -> Result<(Record, Left), String> {
@@ -192,7 +208,7 @@ impl Files {
                 }
                 // The first process is gone and something it left behind holds the lock.
                 self.end_remnants();
-                self.try_lock()?.ok_or_else(|| {
+                self.lock_soon()?.ok_or_else(|| {
                     io::Error::other(format!(
                         "something of its last run still holds {} and cannot be found: see `fuser {0}`",
                         self.lock.display()
@@ -220,6 +236,21 @@ impl Files {
             Ok(()) => Ok(Some(file)),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(why) => Err(why.into()),
+        }
+    }
+
+    /// The lock, once what was killed is gone: that takes it a moment, and not all that a run leaves shows
+    /// its mark (the processes of a User-mode Linux guest have none). Blocks.
+    fn lock_soon(&self) -> io::Result<Option<File>> {
+        let patience = Instant::now() + LINGERING;
+        loop {
+            match self.try_lock()? {
+                None if Instant::now() < patience => {
+                    // Waits for nothing but the time: a lock has no event, and the thread may block.
+                    poll(&mut [], Some(&Timespec { tv_sec: 0, tv_nsec: 20_000_000 })).ok();
+                }
+                held => return Ok(held),
+            }
         }
     }
 

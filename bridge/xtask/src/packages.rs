@@ -34,6 +34,9 @@ const NEEDED: &[(&str, &[&str])] = &[
     // A systemd in a container, and its bus.
     ("systemd-nspawn", &["systemd-container", "systemd"]),
     ("dbus-daemon", &["dbus", "dbus-daemon"]),
+    ("linux.uml", &["user-mode-linux"]),
+    ("/usr/sbin/mke2fs", &["e2fsprogs"]),
+    ("/usr/bin/busybox", &["busybox-static"]),
     ("/usr/sbin/sshd", &["openssh-server", "openssh-client"]),
     // Binds the C library of OSDP when that is built.
     ("/usr/lib/llvm-14/lib/libclang.so", &["libclang-dev"]),
