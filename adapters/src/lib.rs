@@ -3,7 +3,10 @@
 
 mod config;
 mod dry_run;
+#[cfg(feature = "libvirt")]
+pub mod libvirt;
 #[cfg(any(
+    feature = "libvirt",
     feature = "plugin",
     feature = "process",
     feature = "qemu",

@@ -142,6 +142,7 @@ macro_rules! technologies {
 
 technologies! {
     "plugin" Plugin crate::plugin::PluginConfig,
+    "libvirt" Libvirt crate::libvirt::LibvirtConfig,
     "process" Process crate::process::ProcessConfig,
     "qemu" Qemu crate::qemu::QemuConfig,
     "openqrm" Openqrm crate::openqrm::OpenqrmConfig,
