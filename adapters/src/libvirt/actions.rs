@@ -8,10 +8,13 @@ use super::adapter::address;
 use super::client::Connection;
 use super::driver::Driver;
 use super::protocol::{Domain, Procedure};
-use super::{LibvirtConfig, map};
+use super::{LibvirtConfig, copies, map};
 
 /// What a paused state is (virDomainState).
 const PAUSED: i32 = 3;
+/// How a container is asked (virDomainShutdownFlagValues and virDomainRebootFlagValues agree on these).
+const BY_INITCTL: u32 = 4;
+const BY_SIGNAL: u32 = 8;
 
 /// Does it, and returns what the daemon itself will tell nobody.
 pub(super) async fn act(
@@ -35,7 +38,7 @@ pub(super) async fn act(
             if state == PAUSED {
                 connection.tell(Procedure::DomainResume, domain).await?;
             }
-            connection.tell(Procedure::DomainShutdown, domain).await?;
+            ask(connection, driver, Procedure::DomainShutdownFlags, domain).await?;
         }
         Action::HardOff => {
             if state == map::SHUTOFF && connection.is_saved(domain).await? {
@@ -45,7 +48,7 @@ pub(super) async fn act(
                 connection.tell(Procedure::DomainDestroy, domain).await?;
             }
         }
-        Action::Reboot => connection.tell_with(Procedure::DomainReboot, domain, 0).await?,
+        Action::Reboot => ask(connection, driver, Procedure::DomainReboot, domain).await?,
         Action::Reset => connection.tell_with(Procedure::DomainReset, domain, 0).await?,
         Action::Pause => connection.tell(Procedure::DomainSuspend, domain).await?,
         Action::Resume if state == map::PM_SUSPENDED => {
@@ -53,14 +56,33 @@ pub(super) async fn act(
         }
         Action::Resume => connection.tell(Procedure::DomainResume, domain).await?,
         Action::Save => connection.tell_with(Procedure::DomainManagedSave, domain, 0).await?,
-        Action::Snapshot | Action::Revert | Action::Clone | Action::Migrate | Action::Delete => {
-            return Err(AdapterError::unsupported(action));
-        }
+        Action::Snapshot => copies::snapshot(connection, domain).await?,
+        Action::Revert => copies::revert(connection, domain).await?,
+        Action::Clone => copies::clone(connection, domain, state).await?,
+        Action::Migrate => copies::migrate(connection, config, domain, state).await?,
+        Action::Delete => copies::delete(connection, config, domain, state).await?,
     }
     if driver == Driver::Test && action == Action::Reboot {
         return Ok(super::adapter::reset(address(domain)));
     }
     Ok(changed)
+}
+
+/// Asks the guest to end or to begin anew, in the way that its driver prefers.
+async fn ask(
+    connection: &Connection,
+    driver: Driver,
+    procedure: Procedure,
+    domain: &Domain,
+) -> Result<(), AdapterError> {
+    if driver != Driver::Lxc {
+        return connection.tell_with(procedure, domain, 0).await;
+    }
+    // Left to itself libvirt 9.0 writes to the container's initctl, calls that a success even where there is none,
+    // and never comes to the signal. What knows initctl takes the signal for a wish to read its configuration again.
+    let initctl = connection.tell_with(procedure, domain, BY_INITCTL).await;
+    let signal = connection.tell_with(procedure, domain, BY_SIGNAL).await;
+    signal.or(initctl)
 }
 
 async fn start(
@@ -75,8 +97,11 @@ async fn start(
     }
     let saved = state == map::SHUTOFF && connection.is_saved(domain).await?;
     if restore != saved {
-        let words =
-            if restore { "is not saved" } else { "is saved: restore it, or give its memory up with a hard off" };
+        let words = if restore {
+            "is not saved"
+        } else {
+            "is saved: restore it, or give its memory up with a hard off"
+        };
         return Err(AdapterError::Refused(format!("{name} {words}")));
     }
     if state == map::CRASHED {

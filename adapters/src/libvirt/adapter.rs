@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Found, Hint, Hints};
+use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Console, Found, Hint, Hints};
 use primrack_model::{About, Address, Cause, Command, IntentId, Load, Observation, Power};
 use smol_str::SmolStr;
 use tokio::sync::broadcast;
 
 use super::client::{Connection, Which};
 use super::protocol::{Domain, Event};
-use super::{LibvirtConfig, actions, map};
+use super::{LibvirtConfig, actions, map, screen};
 use crate::local::Recent;
 
 /// How long an address is believed before it is asked for again.
@@ -152,6 +152,15 @@ impl Adapter for LibvirtAdapter {
         Ok(())
     }
 
+    async fn console(&self, address: &Address) -> Result<Console, AdapterError> {
+        let (connection, _) = Connection::open(&self.inner.config).await?;
+        let domain = connection.find(&address.0).await?;
+        let picture = connection.screenshot(&domain).await?;
+        // Packing a large picture takes a while.
+        let png = tokio::task::spawn_blocking(move || screen::png(picture)).await;
+        png.unwrap_or_else(|why| Err(AdapterError::Unreachable(why.to_string()))).map(Console::Png)
+    }
+
     async fn listen(&self, hints: Hints) -> AdapterError {
         if !self.inner.config.driver().tells() {
             return std::future::pending().await;
@@ -191,11 +200,7 @@ impl Inner {
         change(known)
     }
 
-    async fn observe(
-        &self,
-        connection: &Connection,
-        domain: &Domain,
-    ) -> Result<Observation, AdapterError> {
+    async fn observe(&self, connection: &Connection, domain: &Domain) -> Result<Observation, AdapterError> {
         let (state, reason) = connection.state(domain).await?;
         let told = self.remember(&domain.name, |known| map::Told {
             asked: known.asked_until.is_some_and(|until| Instant::now() < until),
@@ -214,11 +219,8 @@ impl Inner {
             Power::On => self.addresses(connection, domain).await?,
             _ => Vec::new(),
         };
-        seen.about = Some(Box::new(About {
-            host: SmolStr::new(&connection.host),
-            addresses,
-            ..About::default()
-        }));
+        seen.about =
+            Some(Box::new(About { host: SmolStr::new(&connection.host), addresses, ..About::default() }));
         Ok(seen)
     }
 
@@ -240,11 +242,7 @@ impl Inner {
         Ok(Some(Load { cpu, memory: usage.memory.saturating_mul(1024) }))
     }
 
-    async fn addresses(
-        &self,
-        connection: &Connection,
-        domain: &Domain,
-    ) -> Result<Vec<IpAddr>, AdapterError> {
+    async fn addresses(&self, connection: &Connection, domain: &Domain) -> Result<Vec<IpAddr>, AdapterError> {
         let known = self.remember(&domain.name, |known| known.addresses.clone());
         if let Some((addresses, at)) = known
             && at.elapsed() < ADDRESSES

@@ -81,9 +81,7 @@ impl From<Malformed> for AdapterError {
 impl Connection {
     /// Connects, is let in, and opens the hypervisor that the configuration names. Events come out at
     /// the other end, once they were asked for.
-    pub(super) async fn open(
-        config: &LibvirtConfig,
-    ) -> Result<(Self, mpsc::Receiver<Event>), AdapterError> {
+    pub(super) async fn open(config: &LibvirtConfig) -> Result<(Self, mpsc::Receiver<Event>), AdapterError> {
         match tokio::time::timeout(CONNECTING, Self::connect(config)).await {
             Ok(result) => result,
             Err(_) => Err(AdapterError::Unreachable(format!(

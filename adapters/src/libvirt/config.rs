@@ -107,15 +107,15 @@ impl LibvirtConfig {
                 "this driver works on the daemon's own host: write three slashes, and the host into `tls` or `tcp`",
             ));
         }
-        if usize::from(self.socket.is_some()) + usize::from(self.tls.is_some()) + usize::from(self.tcp.is_some())
+        if usize::from(self.socket.is_some())
+            + usize::from(self.tls.is_some())
+            + usize::from(self.tcp.is_some())
             > 1
         {
-            return Err(ConfigError::new(
-                "socket",
-                "name one way to the daemon: `socket`, `tls` or `tcp`",
-            ));
+            return Err(ConfigError::new("socket", "name one way to the daemon: `socket`, `tls` or `tcp`"));
         }
-        if self.uri.ends_with("/session") && self.tls.is_none() && self.tcp.is_none() && self.socket.is_none() {
+        if self.uri.ends_with("/session") && self.tls.is_none() && self.tcp.is_none() && self.socket.is_none()
+        {
             return Err(ConfigError::new(
                 "socket",
                 "a session's socket is in its user's folder: name it, such as /run/user/1000/libvirt/libvirt-sock",
@@ -178,9 +178,7 @@ impl LibvirtConfig {
     /// The daemon's place, in words.
     pub(super) fn place(&self) -> String {
         match self.at() {
-            At::Unix(sockets) => {
-                sockets.first().map(|path| path.display().to_string()).unwrap_or_default()
-            }
+            At::Unix(sockets) => sockets.first().map(|path| path.display().to_string()).unwrap_or_default(),
             At::Tcp(address) => address.to_owned(),
             At::Tls(tls) => tls.address.clone(),
         }

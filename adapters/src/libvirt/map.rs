@@ -91,7 +91,9 @@ fn off(reason: i32, told: Told) -> Observation {
         // Its memory was kept once, and is not any more.
         OFF_SAVED => Observation::of(Power::Off),
         OFF_FAILED => Observation::caused(Power::Off, Cause::Host).with_detail("it could not be started"),
-        OFF_FROM_SNAPSHOT => Observation::caused(Power::Off, Cause::Operator).with_detail("as in its snapshot"),
+        OFF_FROM_SNAPSHOT => {
+            Observation::caused(Power::Off, Cause::Operator).with_detail("as in its snapshot")
+        }
         _ => Observation::of(Power::Off),
     }
 }

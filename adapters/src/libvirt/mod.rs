@@ -5,14 +5,17 @@ mod actions;
 mod adapter;
 mod client;
 mod config;
+mod copies;
 mod driver;
 mod map;
 mod protocol;
 mod rpc;
+mod screen;
 mod secret;
 mod tls;
 mod transport;
 mod xdr;
+mod xml;
 
 pub use adapter::LibvirtAdapter;
 pub use config::{LibvirtConfig, TlsSettings};

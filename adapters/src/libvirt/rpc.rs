@@ -12,8 +12,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::protocol::{
-    CALL, CONTINUE, ERROR, Event, Head, KEEPALIVE, LARGEST, MESSAGE, OK, PING, PONG, Procedure, REMOTE, REPLY,
-    STREAM, Trouble, message,
+    CALL, CONTINUE, ERROR, Event, Head, KEEPALIVE, LARGEST, MESSAGE, OK, PING, PONG, Procedure, REMOTE,
+    REPLY, STREAM, Trouble, message,
 };
 use super::xdr::{Malformed, Reader, Writer};
 
@@ -203,10 +203,7 @@ impl Drop for Given<'_> {
 }
 
 /// Runs one of the three tasks; when it ends, the connection is lost and everybody who waits is told.
-fn spawn(
-    shared: &Arc<Shared>,
-    task: impl Future<Output = String> + Send + 'static,
-) -> AbortOnDropHandle<()> {
+fn spawn(shared: &Arc<Shared>, task: impl Future<Output = String> + Send + 'static) -> AbortOnDropHandle<()> {
     let shared = Arc::clone(shared);
     AbortOnDropHandle::new(tokio::spawn(async move {
         let why = task.await;

@@ -28,20 +28,21 @@ pub(super) async fn connect(
     let config = client(settings).await?;
     let name = settings.server_name();
     let server = ServerName::try_from(name.clone()).map_err(|_| {
-        AdapterError::Credentials(format!("{name:?} is no name that a certificate can be for: set `tls.name`"))
+        AdapterError::Credentials(format!(
+            "{name:?} is no name that a certificate can be for: set `tls.name`"
+        ))
     })?;
     let address = &settings.address;
-    let mut stream =
-        TlsConnector::from(Arc::new(config)).connect(server, stream).await.map_err(|why| {
-            match why.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                Some(rustls::Error::InvalidCertificate(what)) => AdapterError::Credentials(format!(
-                    "{address} shows a certificate that is not good for {name} under {}: {what}",
-                    settings.ca.display()
-                )),
-                Some(other) => AdapterError::Credentials(format!("{address}: no TLS: {other}")),
-                None => AdapterError::Unreachable(format!("{address}: {why}")),
-            }
-        })?;
+    let mut stream = TlsConnector::from(Arc::new(config)).connect(server, stream).await.map_err(|why| {
+        match why.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::InvalidCertificate(what)) => AdapterError::Credentials(format!(
+                "{address} shows a certificate that is not good for {name} under {}: {what}",
+                settings.ca.display()
+            )),
+            Some(other) => AdapterError::Credentials(format!("{address}: no TLS: {other}")),
+            None => AdapterError::Unreachable(format!("{address}: {why}")),
+        }
+    })?;
     match stream.read_u8().await {
         Ok(WELCOME) => Ok(Box::new(stream)),
         // With TLS 1.3 a daemon that does not like our certificate says so only now, or hangs up.

@@ -32,16 +32,16 @@ async fn unix(paths: &[PathBuf]) -> Result<UnixStream, AdapterError> {
 }
 
 fn closed(path: &Path, why: &io::Error) -> AdapterError {
-        let place = path.display();
-        match why.kind() {
-            io::ErrorKind::PermissionDenied => AdapterError::Credentials(format!(
-                "{place} may not be opened by the bridge's user: add the user to the group libvirt"
-            )),
-            io::ErrorKind::NotFound => AdapterError::Unreachable(format!(
-                "there is no socket {place}: is libvirtd (or the driver's own daemon) running, and is `socket` right?"
-            )),
-            _ => AdapterError::Unreachable(format!("{place}: {why}")),
-        }
+    let place = path.display();
+    match why.kind() {
+        io::ErrorKind::PermissionDenied => AdapterError::Credentials(format!(
+            "{place} may not be opened by the bridge's user: add the user to the group libvirt"
+        )),
+        io::ErrorKind::NotFound => AdapterError::Unreachable(format!(
+            "there is no socket {place}: is libvirtd (or the driver's own daemon) running, and is `socket` right?"
+        )),
+        _ => AdapterError::Unreachable(format!("{place}: {why}")),
+    }
 }
 
 async fn tcp(address: &str) -> Result<TcpStream, AdapterError> {

@@ -182,3 +182,28 @@ pub fn quality(text: &str) -> BTreeMap<String, String> {
     }
     tables.remove("rules").unwrap()
 }
+
+impl Bridge {
+    /// Waits until the driver says that its backend is there, or not.
+    pub async fn connected(&self, wanted: bool) {
+        let waiting = async {
+            while self.driver.status().connected != wanted {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let why = || self.driver.status().why;
+        assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "not connected: {wanted}: {}", why());
+    }
+
+    /// Waits until nothing more is told of a machine, and that the last word was this.
+    pub async fn until_quiet(&mut self, name: &str, power: Power) {
+        let mut last = None;
+        while let Ok(news) = tokio::time::timeout(Duration::from_secs(2), self.news.recv()).await {
+            let (address, seen) = news.unwrap();
+            if address.0 == name {
+                last = Some(seen.power);
+            }
+        }
+        assert_eq!(last, Some(power), "the last word on {name}");
+    }
+}
