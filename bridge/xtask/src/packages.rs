@@ -27,6 +27,7 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("/usr/lib/python3/dist-packages/libvirt.py", &["python3-libvirt"]),
     ("/usr/lib/python3.11/ensurepip/__init__.py", &["python3-venv"]),
     ("/usr/sbin/libvirtd", &["libvirt-daemon-system", "libvirt-clients", "libvirt-daemon-driver-qemu"]),
+    ("/usr/lib/libvirt/libvirt_lxc", &["libvirt-daemon-driver-lxc"]),
     ("ipmi_sim", &["openipmi"]),
     ("unshare", &["util-linux"]),
     ("go", &["golang-go"]),
