@@ -29,7 +29,7 @@ struct Qemu(Daemon);
 #[async_trait]
 impl Subject for Qemu {
     fn make(&self) -> Arc<dyn Adapter> {
-        Arc::new(Patient::new(self.0.config(QEMU).build().unwrap(), &self.0, "plain"))
+        Arc::new(Patient::new(self.0.config(QEMU).build().unwrap(), machines::console(&self.0, "plain")))
     }
     fn address(&self) -> Address {
         address("plain")
@@ -58,7 +58,8 @@ struct Lxc(Daemon);
 #[async_trait]
 impl Subject for Lxc {
     fn make(&self) -> Arc<dyn Adapter> {
-        Arc::new(self.0.config(LXC).build().unwrap())
+        // Who gets a signal before it listens for one hears nothing.
+        Arc::new(Patient::new(self.0.config(LXC).build().unwrap(), self.0.home().join("root/console")))
     }
     fn address(&self) -> Address {
         address("plain")

@@ -103,6 +103,7 @@ impl Daemon {
             .join("\n")
     }
 
+    #[expect(clippy::disallowed_methods, reason = "before the test begins there is nothing to await")]
     pub fn wait_for_socket(&self) {
         let until = Instant::now() + PATIENCE;
         while std::os::unix::net::UnixStream::connect(self.socket()).is_err() {

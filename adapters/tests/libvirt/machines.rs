@@ -69,8 +69,9 @@ pub fn define_lxc(daemon: &Daemon, name: &str) {
         .expect("cpio cannot be run");
     assert!(unpacked.success());
     let init = "#!/bin/sh\nexport PATH=/bin\ntrap 'exit 0' TERM\ntrap 'reboot -f' HUP\n\
-                echo CONTAINER-READY\nwhile :; do sleep 1 & wait; done\n";
+                echo GUEST-READY >>/console\nwhile :; do sleep 1 & wait; done\n";
     fs::write(root.join("init"), init).unwrap();
+    fs::write(root.join("console"), "").unwrap();
     daemon.define(
         LXC,
         &format!(
@@ -133,8 +134,8 @@ pub struct Patient {
 }
 
 impl Patient {
-    pub fn new(adapter: LibvirtAdapter, daemon: &Daemon, name: &str) -> Self {
-        Self { adapter, console: console(daemon, name), booted: Mutex::new(0) }
+    pub fn new(adapter: LibvirtAdapter, console: PathBuf) -> Self {
+        Self { adapter, console, booted: Mutex::new(0) }
     }
 
     async fn ready(&self) {
