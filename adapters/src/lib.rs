@@ -1,6 +1,8 @@
 //! The technologies, one folder and one cargo feature each. All have the same files: `config` (what
 //! can be set), `client` (how the backend is reached), `map` (its words and ours), `adapter` (the trait).
 
+#[cfg(any(feature = "ipmi", feature = "redfish"))]
+mod bmc;
 mod config;
 mod dry_run;
 #[cfg(feature = "libvirt")]
@@ -9,7 +11,9 @@ pub mod libvirt;
     feature = "libvirt",
     feature = "plugin",
     feature = "process",
+    feature = "ipmi",
     feature = "qemu",
+    feature = "redfish",
     feature = "ssh",
     feature = "systemd",
     feature = "uml",
@@ -27,6 +31,8 @@ mod programs;
 pub mod proxmox;
 #[cfg(feature = "qemu")]
 pub mod qemu;
+#[cfg(feature = "redfish")]
+pub mod redfish;
 #[cfg(feature = "ssh")]
 pub mod ssh;
 #[cfg(feature = "systemd")]

@@ -152,4 +152,5 @@ technologies! {
     "wake" Wake crate::wake::WakeConfig,
     "ssh" Ssh crate::ssh::SshConfig,
     "systemd" Systemd crate::systemd::SystemdConfig,
+    "redfish" Redfish crate::redfish::RedfishConfig,
 }
