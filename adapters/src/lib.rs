@@ -1,7 +1,7 @@
 //! The technologies, one folder and one cargo feature each. All have the same files: `config` (what
 //! can be set), `client` (how the backend is reached), `map` (its words and ours), `adapter` (the trait).
 
-#[cfg(any(feature = "ipmi", feature = "redfish"))]
+#[cfg(feature = "redfish")]
 mod bmc;
 mod config;
 mod dry_run;
@@ -11,7 +11,6 @@ pub mod libvirt;
     feature = "libvirt",
     feature = "plugin",
     feature = "process",
-    feature = "ipmi",
     feature = "qemu",
     feature = "redfish",
     feature = "ssh",
