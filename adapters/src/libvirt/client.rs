@@ -135,7 +135,7 @@ impl Connection {
             );
         }
         Err(AdapterError::Credentials(
-            "the daemon lets in by SASL only, which the bridge does not speak: use its UNIX socket, SSH, or TLS \
+            "the daemon lets in by SASL only, which the bridge does not speak: use its UNIX socket, or TLS \
              with client certificates (auth_tls = \"none\")"
                 .to_owned(),
         ))
