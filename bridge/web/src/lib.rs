@@ -2,12 +2,14 @@
 //! socket that the command line talks to.
 
 mod control;
+mod gate;
 mod health;
 pub mod page;
 mod server;
 mod tls;
 
 pub use control::{Change, Choices, ControlState, Stop, Stopped, Touch, Where, control_routes};
+pub use gate::Gate;
 pub use health::{Edges, health_routes};
 pub use server::{Limits, serve_tcp, serve_unix};
 pub use tls::{TlsError, TlsFiles, acceptor};

@@ -18,6 +18,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::gate::{Gate, Gated};
+
 /// What a server allows.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -33,16 +35,19 @@ impl Default for Limits {
     }
 }
 
-/// Serves `routes` on `listener` until `stop`; open requests are then finished.
+/// Serves `routes` on `listener` until `stop`; open requests are then finished. What the `gate` turns away
+/// never reaches them.
 pub fn serve_tcp(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     routes: Router,
+    gate: Option<Gate>,
     limits: Limits,
     tasks: &TaskTracker,
     stop: CancellationToken,
 ) {
     let open = Arc::new(Semaphore::new(limits.connections));
+    let routes = Gated { routes: TowerToHyperService::new(routes), gate };
     let connections = tasks.clone();
     tasks.spawn(async move {
         loop {
@@ -102,6 +107,7 @@ pub fn serve_unix(
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     let open = Arc::new(Semaphore::new(limits.connections.min(64)));
+    let routes = Gated { routes: TowerToHyperService::new(routes), gate: None };
     let connections = tasks.clone();
     tasks.spawn(async move {
         loop {
@@ -134,7 +140,7 @@ async fn pause(error: &io::Error, stop: &CancellationToken) {
     }
 }
 
-async fn converse<S>(stream: S, routes: Router, limits: Limits, stop: CancellationToken)
+async fn converse<S>(stream: S, routes: Gated, limits: Limits, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -142,7 +148,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(32 * 1024)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+        .serve_connection(TokioIo::new(stream), routes);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

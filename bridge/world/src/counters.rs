@@ -17,6 +17,8 @@ pub(crate) struct ReasonLabel {
 #[derive(Debug, Clone)]
 pub(crate) struct WorldCounters {
     faults: Family<ReasonLabel, Counter>,
+    /// The one of `faults` for messages that were turned away, at hand.
+    pub(crate) turned_away: Counter,
     pub(crate) registered: Counter,
     pub(crate) events: Counter,
     pub(crate) pushes: Counter,
@@ -26,8 +28,11 @@ pub(crate) struct WorldCounters {
 
 impl Default for WorldCounters {
     fn default() -> Self {
+        let faults = Family::<ReasonLabel, Counter>::default();
+        let turned_away = faults.get_or_create(&ReasonLabel { reason: Fault::Busy.token() }).clone();
         Self {
-            faults: Family::default(),
+            faults,
+            turned_away,
             registered: Counter::default(),
             events: Counter::default(),
             pushes: Counter::default(),
@@ -41,7 +46,7 @@ impl Default for WorldCounters {
 
 impl WorldCounters {
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let Self { faults, registered, events, pushes, push_failures, answer_seconds } = self;
+        let Self { faults, turned_away: _, registered, events, pushes, push_failures, answer_seconds } = self;
         registry.register("world_refused", "Messages from regions refused, by reason", faults.clone());
         registry.register("world_registered", "Registrations taken", registered.clone());
         registry.register("world_events", "Events taken from objects", events.clone());

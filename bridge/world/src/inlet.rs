@@ -1,10 +1,11 @@
 //! The door for messages from regions: one path, one method.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
@@ -16,13 +17,16 @@ use primrack_wire::world::{
     UpBody, seal,
 };
 use smol_str::SmolStr;
-use tokio::sync::Semaphore;
 
 use crate::world::World;
 
-/// Messages being answered at once. What comes on top is told so at once instead of waiting in a line that
-/// only grows: a person has given up by then. At a thousand touches a second this is half a second of work.
-const IN_FLIGHT: usize = 512;
+/// Where regions post their messages.
+pub const WORLD_PATH: &str = "/world/1";
+
+/// Messages that may be in hand at once. What comes on top is told so at once ([`Fault::Busy`]) instead of
+/// waiting in a line that only grows: a person has given up by then. At a thousand touches a second this is
+/// half a second of work. The server turns them away before this edge sees them.
+pub const IN_HAND: usize = 512;
 
 /// A message let in, or refused to somebody who proved to hold the key.
 struct Admitted {
@@ -36,8 +40,24 @@ struct Admitted {
 impl World {
     /// The routes of this edge: `POST /world/1`.
     pub fn routes(self: &Arc<Self>) -> Router {
-        let inlet = Inlet { world: Arc::clone(self), places: Arc::new(Semaphore::new(IN_FLIGHT)) };
-        Router::new().route("/world/1", post(take)).with_state(inlet)
+        Router::new().route(WORLD_PATH, post(take)).with_state(Arc::clone(self))
+    }
+
+    /// What a message is told that finds [`IN_HAND`] others in hand.
+    #[must_use]
+    pub fn busy_words() -> (StatusCode, Bytes) {
+        (status(Fault::Busy), Bytes::from(plain_words(Fault::Busy)))
+    }
+
+    /// Counts a message that was turned away unread; the audit hears of it once a second at most.
+    pub fn turned_away(&self) {
+        self.counters.turned_away.inc();
+        let now = UnixMs::now().seconds();
+        if self.busy_noted.swap(now, Relaxed) != now
+            && let Some(audit) = self.audit.get()
+        {
+            audit.note(Fault::Busy.token(), "", Fault::Busy.words());
+        }
     }
 
     /// Everything that is decided before the body means something. Never awaits.
@@ -120,8 +140,7 @@ impl World {
     fn plain(&self, fault: Fault, message: &[u8]) -> Response {
         let claimed = Unverified::parse(message).map_or("", |it| it.header.object);
         self.count(fault, claimed);
-        let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_REQUEST);
-        text(status, format!("primrack/1 refused {} {}", fault.token(), fault.words()).into_bytes())
+        text(status(fault), plain_words(fault).into_bytes())
     }
 
     fn count(&self, fault: Fault, subject: &str) {
@@ -139,16 +158,16 @@ fn text(status: StatusCode, body: Vec<u8>) -> Response {
     (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
 }
 
-/// What the handler has at hand.
-#[derive(Clone)]
-struct Inlet {
-    world: Arc<World>,
-    places: Arc<Semaphore>,
+fn status(fault: Fault) -> StatusCode {
+    StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
-async fn take(State(Inlet { world, places }): State<Inlet>, request: Request<Body>) -> Response {
+fn plain_words(fault: Fault) -> String {
+    format!("primrack/1 refused {} {}", fault.token(), fault.words())
+}
+
+async fn take(State(world): State<Arc<World>>, request: Request<Body>) -> Response {
     let started = Instant::now();
-    let Ok(_place) = places.try_acquire() else { return world.plain(Fault::Busy, b"") };
     let limited = Limited::new(request.into_body(), MESSAGE_LIMIT);
     let message = match limited.collect().await {
         Ok(collected) => collected.to_bytes(),

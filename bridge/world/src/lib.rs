@@ -22,6 +22,7 @@ mod station;
 mod words;
 mod world;
 
+pub use inlet::{IN_HAND, WORLD_PATH};
 pub use keys::{Key, Keyring, KeysError};
 pub use settings::WorldSettings;
 pub use world::{ObjectStatus, World, WorldParts};

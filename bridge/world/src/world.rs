@@ -1,5 +1,6 @@
 //! The region side as one thing: its parts, its life, what others may ask of it.
 
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -75,6 +76,8 @@ pub struct World {
     pub(crate) audit: OnceLock<Audit>,
     stations: Vec<Mutex<Station>>,
     delivery: OnceLock<Arc<Delivery>>,
+    /// The second in which the audit last heard that messages are turned away.
+    pub(crate) busy_noted: AtomicI64,
 }
 
 impl std::fmt::Debug for World {
@@ -100,6 +103,7 @@ impl World {
             audit: OnceLock::new(),
             stations,
             delivery: OnceLock::new(),
+            busy_noted: AtomicI64::default(),
         });
         for (object, bytes) in kept {
             if let Err(why) = world.restore(&object, &bytes) {

@@ -79,11 +79,13 @@ impl Writer {
     pub(super) fn run(mut self) {
         let mut batch = Vec::new();
         let mut staged = Staged::default();
+        let mut last = Instant::now();
         loop {
             let patience = (!batch.is_empty()).then_some(RETRY);
-            let closing = self.queue.take(&mut batch, patience);
+            let closing = self.queue.take(&mut batch, patience, last);
             if !batch.is_empty() {
                 self.write(&mut batch, &mut staged);
+                last = Instant::now();
             }
             if closing {
                 break;

@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("http://{}", listener.local_addr()?);
     let mut parts = PageParts::new(room, stop.clone());
     parts.acting = !has("--read-only");
-    serve_tcp(listener, None, page_routes(parts), Limits::default(), &tasks, stop.clone());
+    serve_tcp(listener, None, page_routes(parts), None, Limits::default(), &tasks, stop.clone());
     tokio::signal::ctrl_c().await?;
     stop.cancel();
     tasks.close();
