@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Console, Found, Hints};
 use primrack_adapters::libvirt::LibvirtAdapter;
-use primrack_model::{Action, Address, Observation};
+use primrack_model::{Action, Address, Observation, Power};
 
 use super::daemon::Daemon;
 
@@ -168,7 +168,12 @@ impl Adapter for Patient {
         if matches!(command.action, Action::SoftOff | Action::Reboot) {
             self.ready().await;
         }
-        if matches!(command.action, Action::Start | Action::Reset | Action::Reboot) {
+        // A start of what runs already begins no boot.
+        let boots = match command.action {
+            Action::Start => self.adapter.observe(&command.address).await?.power != Power::On,
+            other => matches!(other, Action::Reset | Action::Reboot),
+        };
+        if boots {
             let length = usize::try_from(fs::metadata(&self.console).unwrap().len()).unwrap();
             *self.booted.lock() = length;
         }
