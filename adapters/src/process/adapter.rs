@@ -451,8 +451,13 @@ impl Inner {
         });
         send(&handle, signal)?;
         if signal == Signal::TERM {
-            // A stopped process acts on the signal only when it goes on.
-            send(&handle, Signal::CONT)?;
+            // A stopped process acts on the signal only when it goes on. Another may have ended by it already,
+            // and is no less obedient for that.
+            if let Err(error) = send(&handle, Signal::CONT)
+                && !handle.is_over()
+            {
+                return Err(error);
+            }
             // If it has not ended by then it shows again that it goes on.
             let (inner, server) = (Arc::clone(self), Arc::clone(server));
             tokio::spawn(async move {
