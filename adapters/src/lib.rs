@@ -1,14 +1,17 @@
 //! The technologies, one folder and one cargo feature each. All have the same files: `config` (what
 //! can be set), `client` (how the backend is reached), `map` (its words and ours), `adapter` (the trait).
 
-#[cfg(feature = "redfish")]
+#[cfg(any(feature = "ipmi", feature = "redfish"))]
 mod bmc;
 mod config;
 mod dry_run;
+#[cfg(feature = "ipmi")]
+pub mod ipmi;
 #[cfg(feature = "libvirt")]
 pub mod libvirt;
 #[cfg(any(
     feature = "libvirt",
+    feature = "ipmi",
     feature = "plugin",
     feature = "process",
     feature = "qemu",

@@ -152,5 +152,6 @@ technologies! {
     "wake" Wake crate::wake::WakeConfig,
     "ssh" Ssh crate::ssh::SshConfig,
     "systemd" Systemd crate::systemd::SystemdConfig,
+    "ipmi" Ipmi crate::ipmi::IpmiConfig,
     "redfish" Redfish crate::redfish::RedfishConfig,
 }

@@ -1,0 +1,165 @@
+//! IPMI 2.0: OpenIPMI's ipmi_sim, an emulated BMC whose chassis commands drive a real machine through
+//! libvirt.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod bmc;
+mod common;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bmc::{Lab, Patient, free_udp};
+use common::{Bridge, Peer, Transcript, address, quality};
+use primrack_adapter_api::conformance::{Subject, check, compare};
+use primrack_adapter_api::{Adapter, AdapterError};
+use primrack_adapters::ipmi::IpmiConfig;
+use primrack_model::{Action, Address, Power};
+
+/// The chassis of the emulated BMC: what it is asked is done to the machine.
+const CHASSIS: &str = r#"#!/bin/bash
+shift
+op=$1
+shift
+while [ $# -gt 0 ]; do
+  case "$op $1" in
+  "get power") virsh domstate lab1 2>/dev/null | grep -q running && echo power:1 || echo power:0 ; shift ;;
+  "get "*) echo "$1:0" ; shift ;;
+  "set power") if [ "$2" = 1 ]; then virsh start lab1; else virsh destroy lab1; fi > /dev/null 2>&1 ; shift 2 ;;
+  "set reset") : > "$LAB/console.log" ; virsh reset lab1 > /dev/null 2>&1 ; shift 2 ;;
+  "set shutdown") virsh shutdown lab1 > /dev/null 2>&1 ; shift 2 ;;
+  *) shift ;;
+  esac
+done
+exit 0
+"#;
+
+fn secret(path: &Path, words: &str) {
+    fs::write(path, words).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+}
+
+struct Sim {
+    lab: Arc<Lab>,
+    port: u16,
+}
+
+impl Sim {
+    async fn start() -> Self {
+        let lab = Lab::start();
+        let port = free_udp();
+        fs::write(lab.path("chassis.sh"), CHASSIS).unwrap();
+        fs::set_permissions(lab.path("chassis.sh"), Permissions::from_mode(0o755)).unwrap();
+        let here = lab.path("");
+        let here = here.display();
+        let lan = format!(
+            "name \"lab\"\nset_working_mc 0x20\n  startlan 1\n    addr 127.0.0.1 {port}\n    priv_limit admin\n    \
+             allowed_auths_callback none md2 md5 straight\n    allowed_auths_user none md2 md5 straight\n    \
+             allowed_auths_operator none md2 md5 straight\n    allowed_auths_admin none md2 md5 straight\n    \
+             guid a123456789abcdefa123456789abcdef\n  endlan\n  chassis_control \"{here}/chassis.sh 0x20\"\n  \
+             user 1 true \"\" \"test\" user 10 none md2 md5 straight\n  \
+             user 2 true \"admin\" \"an open secret\" admin 10 none md2 md5 straight\n"
+        );
+        fs::write(lab.path("lan.conf"), lan).unwrap();
+        let emulated = "mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n\
+                        sel_enable 0x20 1000 0x0a\nmc_enable 0x20\n";
+        fs::write(lab.path("bmc.emu"), emulated).unwrap();
+        secret(&lab.path("password"), "an open secret\n");
+        let sim = Self { lab, port };
+        sim.run().await;
+        sim
+    }
+
+    /// Starts it and waits until it answers.
+    async fn run(&self) {
+        let here = self.lab.path("");
+        let here = here.display();
+        self.lab.must(&format!(
+            "ipmi_sim -c {here}/lan.conf -f {here}/bmc.emu -s {here}/state -n < /dev/null >> {here}/sim.log 2>&1 & SIM=$!"
+        ));
+        let adapter = self.config("").build().unwrap();
+        let began = Instant::now();
+        while let Err(why) = adapter.observe(&address("m")).await {
+            let said = fs::read_to_string(self.lab.path("sim.log")).unwrap_or_default();
+            assert!(began.elapsed() < Duration::from_secs(60), "ipmi_sim does not answer: {why}; {said}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn config(&self, more: &str) -> IpmiConfig {
+        let text = format!(
+            "user = 'admin'\npassword_file = '{}'\n[machines.m]\nbmc = '127.0.0.1:{}'\n{more}",
+            self.lab.path("password").display(),
+            self.port
+        );
+        toml::from_str(&text).unwrap()
+    }
+}
+
+#[async_trait]
+impl Subject for Sim {
+    fn make(&self) -> Arc<dyn Adapter> {
+        Arc::new(Patient { inner: self.config("").build().unwrap(), lab: Arc::clone(&self.lab) })
+    }
+    fn address(&self) -> Address {
+        address("m")
+    }
+    fn patience(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+    async fn kill_from_outside(&self) {
+        self.lab.pull_the_plug().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keeps_the_conformance_suite_as_its_quality_file_says() {
+    let transcript = Transcript::begin("ipmi", "ipmi", Peer::Simulator);
+    let sim = Sim::start().await;
+    let checked = check(&sim).await.unwrap();
+    compare(&quality(include_str!("../src/ipmi/quality.toml")), &checked).unwrap();
+    transcript.end(
+        "ipmi_sim of OpenIPMI 2.0.33 (an emulated BMC) driving a real QEMU machine through libvirt",
+        &checked,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bmc_that_hangs_or_is_restarted_and_wrong_secrets_give_no_false_state() {
+    let sim = Sim::start().await;
+    let lab = &sim.lab;
+
+    secret(&lab.path("wrong"), "guessed");
+    let more = format!("password_file = '{}'", lab.path("wrong").display());
+    let adapter = sim.config(&more).build().unwrap();
+    let why = adapter.observe(&address("m")).await.unwrap_err();
+    assert!(matches!(&why, AdapterError::Credentials(words) if !words.contains("guessed")), "{why:?}");
+    let again = Instant::now();
+    assert!(matches!(adapter.observe(&address("m")).await, Err(AdapterError::Credentials(_))));
+    assert!(again.elapsed() < Duration::from_millis(100), "a refused password is not shown again at once");
+    fs::set_permissions(lab.path("wrong"), Permissions::from_mode(0o644)).unwrap();
+    let why = sim.config(&more).build().unwrap().observe(&address("m")).await.unwrap_err();
+    assert!(matches!(&why, AdapterError::Credentials(words) if words.contains("chmod 600")), "{why:?}");
+
+    let mut bridge = Bridge::of(sim.config("").build().unwrap(), &["m"]);
+    bridge.power("m", Power::Off).await;
+    lab.must("kill -STOP $SIM");
+    // It ends by itself, long before the driver's patience does, and a reset is not guessed to have worked.
+    let began = Instant::now();
+    let why = bridge.act("m", Action::Reset).await.unwrap_err();
+    assert!(matches!(why, AdapterError::Unreachable(_)), "{why:?}");
+    assert!(began.elapsed() < Duration::from_secs(9), "{:?}", began.elapsed());
+    bridge.power("m", Power::Unknown).await;
+    lab.must("kill -CONT $SIM");
+    bridge.power("m", Power::Off).await;
+
+    lab.must("kill -KILL $SIM; ! wait $SIM");
+    bridge.act("m", Action::HardOff).await.unwrap_err();
+    bridge.power("m", Power::Unknown).await;
+    sim.run().await;
+    bridge.power("m", Power::Off).await;
+    bridge.finish().await;
+}
