@@ -7,6 +7,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -143,6 +144,59 @@ async fn a_guest_whose_kernel_panics_is_crashed() {
     bridge.act("panics", Action::Start).await.unwrap();
     let seen = bridge.power("panics", Power::Crashed).await;
     assert_eq!((seen.cause, seen.detail.as_str()), (Some(Cause::Crash), "the guest's kernel panicked"));
+    bridge.finish().await;
+}
+
+/// Speaks QMP, says what a QEMU says whose guest panics, and never ends.
+const NEVER_ENDS: &str = r#"#!/usr/bin/env python3
+import json, re, socket, sys, time
+path = next(re.search("path=(.*)", word)[1] for word in sys.argv if word.startswith("socket,id=primrack"))
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+line = listener.accept()[0].makefile("rw")
+def say(**what):
+    line.write(json.dumps(what) + "\n")
+    line.flush()
+version = {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}
+say(QMP={"version": version, "capabilities": []})
+for text in line:
+    asked = json.loads(text)
+    status = asked["execute"] == "query-status"
+    say(**{"return": {"status": "running", "running": True, "singlestep": False} if status else {}, "id": asked.get("id")})
+    if status:
+        break
+now = {"seconds": 0, "microseconds": 0}
+for action in "pause", "poweroff":
+    say(event="GUEST_PANICKED", timestamp=now, data={"action": action})
+say(event="SHUTDOWN", timestamp=now, data={"guest": True, "reason": "guest-panic"})
+if line.readline():
+    sys.exit("asked once more before its time")
+"#;
+
+#[tokio::test]
+async fn a_qemu_that_hangs_at_its_end_is_ended_and_the_end_told_at_once() {
+    let nest = Nest::new();
+    let program = nest.path().join("qemu-system-x86_64");
+    fs::write(&program, NEVER_ENDS).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!(
+        "state_dir = '{}/s'\naccel = 'tcg'\nprogram = '{}'\n[machines.panics]\nmemory_mib = 96\n",
+        nest.path().display(),
+        program.display()
+    );
+    let adapter = toml::from_str::<QemuConfig>(&text).unwrap().build().unwrap();
+    let mut bridge = Bridge::of(adapter, &["panics"]);
+    bridge.act("panics", Action::Start).await.unwrap();
+    assert_eq!(bridge.power("panics", Power::Crashed).await.detail, "the guest's kernel panicked");
+    // Gone, or it could not be started again.
+    let again = async {
+        while bridge.act("panics", Action::Start).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), again).await.unwrap();
+    bridge.act("panics", Action::HardOff).await.unwrap();
     bridge.finish().await;
 }
 

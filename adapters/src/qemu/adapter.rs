@@ -32,7 +32,7 @@ use crate::local::{Bell, Files, Folder, Handle, Left, Logs, Record, Run, Started
 
 use super::client::Qmp;
 use super::launch::{self, Paths};
-use super::machine::{Asked, How, Link, Live, Machine, Phase, State};
+use super::machine::{Asked, Closing, How, Link, Live, Machine, Phase, State};
 use super::map::{self, LastWords};
 use super::{Accelerator, QemuConfig, clones, kvm, screen};
 
@@ -73,6 +73,8 @@ const WITHOUT_SNAPSHOTS: [Action; 11] = [
 const ACCOUNTING: Duration = Duration::from_secs(2);
 /// How long the last events may take after the process ended.
 const LAST_EVENTS: Duration = Duration::from_millis(500);
+/// How long QEMU may take to be gone after it told that it ends.
+const LAST_BREATH: Duration = Duration::from_secs(2);
 /// How long writing a machine's memory may take.
 const SAVING: Duration = Duration::from_secs(600);
 
@@ -182,7 +184,9 @@ impl Adapter for QemuAdapter {
                 return Ok(Observation::unknown("it ended, and its end is not accounted for yet"));
             }
         }
-        if let Ok(qmp) = machine.qmp() {
+        if let Ok(qmp) = machine.qmp()
+            && !machine.is_closing()
+        {
             // A QEMU that hangs makes the driver's time-out speak.
             self.inner.refresh(&machine, &qmp).await?;
         }
@@ -333,6 +337,9 @@ impl Inner {
 
     /// Asks for the run state and shows it, if it is another.
     pub(super) async fn refresh(&self, machine: &Machine, qmp: &Qmp) -> Result<RunState, AdapterError> {
+        if machine.is_closing() {
+            return Err(AdapterError::Refused(format!("{} is just ending", machine.name)));
+        }
         let status = qmp.run(qmp::query_status {}).await?.status;
         let news = match &machine.state.lock().phase {
             Phase::Live(live) => live.status != Some(status),
@@ -501,6 +508,7 @@ impl Inner {
                 qmp: Link::Coming,
                 status: None,
                 ready,
+                closing: None,
                 asked: None,
                 restoring,
                 reverting: false,
@@ -784,7 +792,11 @@ impl Watcher {
         mut events: mpsc::Receiver<Event>,
         line: &mut Option<oneshot::Receiver<()>>,
     ) -> bool {
-        self.inner.change_live(&self.machine, |live| live.qmp = Link::Up(Arc::clone(&qmp)));
+        self.inner.change_live(&self.machine, |live| {
+            live.qmp = Link::Up(Arc::clone(&qmp));
+            live.closing = None;
+        });
+        let mut closed = None;
         let asking = self.keep_asking(Arc::clone(&qmp));
         self.wake.notify_one();
         let mut ready = self.readiness(line.take());
@@ -793,6 +805,9 @@ impl Watcher {
             tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => {
+                        if ends(&event).is_some() {
+                            closed = Some(tokio::time::Instant::now() + LAST_BREATH);
+                        }
                         if self.heard(&event) && self.machine.config.ready != Ready::Immediately {
                             let log = self.place.logs.path(&self.machine.name);
                             self.run.log_from = tokio::fs::metadata(log).await.map_or(0, |about| about.len());
@@ -807,6 +822,13 @@ impl Watcher {
                         return tokio::time::timeout(LAST_EVENTS, over.over()).await.is_ok();
                     }
                 },
+                () = tokio::time::sleep_until(closed.unwrap_or_else(tokio::time::Instant::now)), if closed.is_some() => {
+                    closed = None;
+                    tokio::select! {
+                        () = self.see_whether_it_ends(&qmp) => {}
+                        () = over.over() => {}
+                    }
+                }
                 () = &mut ready, if !self.run.ready => {
                     self.run.ready = true;
                     self.inner.change_live(&self.machine, |live| live.ready = true);
@@ -823,6 +845,22 @@ impl Watcher {
                         tracing::debug!(machine = %self.machine.name, "its socket stays open after its end");
                     }
                     return true;
+                }
+            }
+        }
+    }
+
+    /// Told to stay after its guest's end (`-no-shutdown`, `-action`), it answers. Else it hangs, and nothing of the guest is in it any more.
+    async fn see_whether_it_ends(&self, qmp: &Qmp) {
+        match qmp.run(qmp::query_status {}).await {
+            Ok(answer) => self.inner.change_live(&self.machine, |live| {
+                live.closing = None;
+                live.status = Some(answer.status);
+            }),
+            Err(why) => {
+                tracing::warn!(machine = %self.machine.name, %why, "QEMU does not come to its end: killing it");
+                if let Err(why) = self.handle.signal(Signal::KILL) {
+                    tracing::warn!(machine = %self.machine.name, %why, "QEMU cannot be killed");
                 }
             }
         }
@@ -845,6 +883,12 @@ impl Watcher {
     /// Takes an event in. Whether the machine boots anew.
     fn heard(&mut self, event: &Event) -> bool {
         tracing::debug!(machine = %self.machine.name, ?event, "event");
+        if let Some(how) = ends(event) {
+            self.inner.change_live(&self.machine, |live| {
+                // The word of the panic comes first, the one of the shutdown that follows says less.
+                live.closing = Some(live.closing.unwrap_or(how));
+            });
+        }
         self.wake.notify_one();
         match event {
             Event::SHUTDOWN { data, .. } => self.words.shutdown = Some(data.reason),
@@ -875,6 +919,9 @@ impl Watcher {
         AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
                 wake.notified().await;
+                if machine.is_closing() {
+                    continue;
+                }
                 match inner.refresh(&machine, &qmp).await {
                     Ok(status) => inner.settle(&machine, &qmp, &paths, status).await,
                     Err(why) => {
@@ -883,6 +930,15 @@ impl Watcher {
                 }
             }
         }))
+    }
+}
+
+/// Whether an event is the beginning of QEMU's end.
+fn ends(event: &Event) -> Option<Closing> {
+    match event {
+        Event::GUEST_PANICKED { .. } => Some(Closing::Panicked),
+        Event::SHUTDOWN { .. } => Some(Closing::Stopping),
+        _ => None,
     }
 }
 

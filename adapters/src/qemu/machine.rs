@@ -52,6 +52,9 @@ pub(super) struct Live {
     /// What QEMU said of it last, on this connection.
     pub(super) status: Option<RunState>,
     pub(super) ready: bool,
+    /// It told that it ends, or that its guest panicked, which mostly comes to the same. Until it is gone nothing is asked of it:
+    /// QEMU before 8.1 waits for ever if a command comes while it takes its monitors down (`monitor_cleanup`).
+    pub(super) closing: Option<Closing>,
     pub(super) asked: Option<Asked>,
     /// It reads its memory from the saved file.
     pub(super) restoring: bool,
@@ -71,6 +74,13 @@ pub(super) enum Link {
     Up(Arc<Qmp>),
     /// It runs and does not answer.
     Lost,
+}
+
+/// What an end that has begun shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closing {
+    Stopping,
+    Panicked,
 }
 
 /// It was told to end.
@@ -134,6 +144,11 @@ impl Machine {
         self.handle().is_some_and(|handle| handle.is_over())
     }
 
+    /// See [`Live::closing`].
+    pub(super) fn is_closing(&self) -> bool {
+        matches!(&self.state.lock().phase, Phase::Live(live) if live.closing.is_some())
+    }
+
     pub(super) fn observe(&self) -> Observation {
         let mut state = self.state.lock();
         let State { phase, sample, .. } = &mut *state;
@@ -149,6 +164,11 @@ impl Machine {
 impl Live {
     fn observe(&self) -> Observation {
         let now = Instant::now();
+        match self.closing {
+            Some(Closing::Panicked) => return map::panicked(),
+            Some(Closing::Stopping) => return Observation::of(Power::Stopping),
+            None => {}
+        }
         if self.asked.is_some_and(|asked| now < asked.until) {
             return Observation::of(Power::Stopping);
         }

@@ -29,7 +29,7 @@ pub(super) fn running(state: RunState, ready: bool) -> Observation {
             Observation::of(Power::Stopping)
         }
         RunState::io_error => Observation::of(Power::Paused).with_detail("held by QEMU: a disk fails"),
-        RunState::guest_panicked => crashed("the guest's kernel panicked"),
+        RunState::guest_panicked => panicked(),
         RunState::internal_error => crashed("QEMU: internal error of the virtual processor"),
         RunState::watchdog => crashed("the guest's watchdog ran out"),
     }
@@ -38,7 +38,7 @@ pub(super) fn running(state: RunState, ready: bool) -> Observation {
 /// What the end of QEMU's process means. `asked` is whether we had told it to end.
 pub(super) fn ended(ending: Ending, words: LastWords, asked: bool) -> Observation {
     if words.panicked || words.shutdown == Some(ShutdownCause::guest_panic) {
-        return crashed("the guest's kernel panicked");
+        return panicked();
     }
     match (words.shutdown, asked) {
         (_, true) => Observation::caused(Power::Off, Cause::Operator),
@@ -63,6 +63,10 @@ pub(super) fn ended(ending: Ending, words: LastWords, asked: bool) -> Observatio
 /// It was on when the bridge was last here.
 pub(super) fn ended_unwatched() -> Observation {
     Observation::of(Power::Off).with_detail("ended while no bridge was running")
+}
+
+pub(super) fn panicked() -> Observation {
+    crashed("the guest's kernel panicked")
 }
 
 pub(super) fn crashed(words: &str) -> Observation {
