@@ -14,7 +14,8 @@ use primrack_lsl::source::expand;
 use primrack_model::Power;
 use primrack_region::{AvatarPlan, ObjectPlan, PrimPlan, PrimView, Region, RegionSettings, ScriptPlan};
 use primrack_tests::{
-    BridgeProcess, Control, Emulator, OWNER, Part, Player, Room, SECRET, Soft, TestBridge, soon, until,
+    BridgeProcess, Control, Emulator, OWNER, Part, Player, Room, SECRET, Soft, TestBridge, in_time, soon,
+    until,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -134,7 +135,7 @@ async fn a_killed_bridge_leaves_no_relay_on() {
     let (_room, _) = bridge.kill().await;
     let off = board.shows(Part::Latch, false).await;
     let took = off.saturating_duration_since(killed);
-    assert!(took < Duration::from_millis(3600), "{took:?}; 3.1 s on a machine that does nothing else");
+    in_time("the bridge's death to the latch safe", took, Duration::from_millis(3100));
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use primrack_lsl::Profile;
 use primrack_lsl::source::expand;
 use primrack_model::{Outcome, Power, TargetKind, TargetState};
 use primrack_region::{AvatarPlan, RackPlan, Region, RegionEvent, RegionSettings};
-use primrack_tests::{OWNER, Room, SECRET, TestBridge, WORLD, guest, program, soon, until};
+use primrack_tests::{OWNER, Room, SECRET, TestBridge, WORLD, guest, in_time, program, soon, until};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -399,8 +399,8 @@ async fn twenty_mixed_targets_start_stop_and_fail_and_three_tell_the_same() {
     let mark = bench.story.mark();
     let (well, printed) = touch(&bench.bridge.room, "start").await;
     assert!(well, "{:?}", printed.last());
-    let took = printed[0]["took_ms"].as_f64().unwrap();
-    assert!(took < 1_000.0, "the receipt took {took} ms");
+    let took = Duration::from_secs_f64(printed[0]["took_ms"].as_f64().unwrap() / 1e3);
+    in_time("command to receipt", took, Duration::from_millis(150));
     assert!(
         printed.iter().any(|line| line["state"]["detail"].as_str().is_some_and(|d| d.contains(" of 20: ")))
     );
@@ -483,7 +483,7 @@ async fn twenty_mixed_targets_start_stop_and_fail_and_three_tell_the_same() {
         "A group of 20: 16 processes, one QEMU machine (TCG), a relay, a lamp and a door.\n\
          Real: bridge, processes, QEMU and its guest, `primrack watch` and `touch`, the page's stream, the rack script.\n\
          Simulated: the board (in software) and the region around the script.\n\
-         Receipt of the first start after {took:.1} ms; the whole took {:.1} s.\n",
+         Receipt of the first start after {took:?}; the whole took {:.1} s.\n",
         begun.elapsed().as_secs_f64()
     );
     let path = bench.story.keep(&said);

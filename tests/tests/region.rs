@@ -10,7 +10,7 @@ use primrack_lsl::Profile;
 use primrack_lsl::source::expand;
 use primrack_region::view::Dialog;
 use primrack_region::{AvatarPlan, Knobs, PrimView, RackPlan, Region, RegionEvent, RegionSettings};
-use primrack_tests::{OWNER, Room, SECRET, TestBridge, WORLD, guest, soon, until};
+use primrack_tests::{OWNER, Room, SECRET, TestBridge, WORLD, guest, in_time, soon, until};
 use tokio::sync::broadcast::Receiver;
 use uuid::Uuid;
 
@@ -224,8 +224,8 @@ async fn all_racks_come_back(profile: Profile, racks: u32) {
     let began = Instant::now();
     region.restart(1.0).await.unwrap();
     all_heard(before).await;
-    // The spread is 11 s and the throttles let 25 a second through; alone on a machine it takes 12 s.
-    assert!(began.elapsed() < Duration::from_secs(45), "{racks} racks took {:?}", began.elapsed());
+    // The spread is 11 s and the throttles let 25 a second through.
+    in_time(&format!("{racks} racks heard again"), began.elapsed(), Duration::from_secs(12));
     // What happened meanwhile and afterwards arrives at the new URLs.
     bridge.stop().await;
     region.stop().await;

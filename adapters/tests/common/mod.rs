@@ -1,6 +1,8 @@
 //! What the tests of all technologies share: a bridge's driver with an ear.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses its part")]
 
+#[path = "../../../tests/src/figure.rs"]
+mod figure;
 mod transcript;
 
 use std::collections::BTreeMap;
@@ -16,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use figure::in_time;
 pub use transcript::{Peer, Transcript};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);

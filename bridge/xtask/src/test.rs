@@ -9,6 +9,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::{firmware, guest, packages, page, python, transcripts, vcsim};
 
+/// What a feature hides, the readers of the line's crate, is built and tested with everything else: apart, all it depends on would be
+/// built anew.
+const FEATURES: &str = "--features=primrack-link/osdp,primrack-link/pcsc";
+
 /// Sets up what is missing and runs everything; the first failure ends it.
 #[expect(clippy::print_stdout, reason = "what a developer runs talks to a terminal")]
 pub(crate) fn run() -> Result<()> {
@@ -30,11 +34,11 @@ pub(crate) fn run() -> Result<()> {
     step("vcsim", &mut || vcsim::ensure().map(drop))?;
     step("formatting", &mut || cargo(&["fmt", "--all", "--check"]))?;
     step("lints", &mut || {
-        cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"])
+        cargo(&["clippy", "--quiet", "--workspace", FEATURES, "--all-targets", "--", "--deny", "warnings"])
     })?;
     step("scripts", &mut || cargo(&["xtask", "scripts", "--check"]))?;
-    step("documentation examples", &mut || cargo(&["test", "--quiet", "--workspace", "--doc"]))?;
-    step("build", &mut || cargo(&["build", "--quiet", "--workspace", "--bins"]))?;
+    step("documentation examples", &mut || cargo(&["test", "--quiet", "--workspace", FEATURES, "--doc"]))?;
+    step("build", &mut || cargo(&["build", "--quiet", "--workspace", FEATURES, "--bins"]))?;
     step("page", &mut || page::test(root()?))?;
     transcripts::forget()?;
     // The table is worth most when a test has failed.
@@ -42,7 +46,6 @@ pub(crate) fn run() -> Result<()> {
     let table = step("what backends ran", &mut transcripts::print);
     tested?;
     table?;
-    step("readers behind features", &mut readers)?;
     println!("── all in {:.0} s", started.elapsed().as_secs_f32());
     Ok(())
 }
@@ -52,25 +55,10 @@ fn tests() -> Result<()> {
     let nextest =
         Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|out| out.status.success());
     if nextest {
-        cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
+        cargo(&["nextest", "run", "--workspace", FEATURES, "--no-fail-fast"])
     } else {
-        cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"])
+        cargo(&["test", "--workspace", FEATURES, "--lib", "--bins", "--tests", "--no-fail-fast"])
     }
-}
-
-/// What PC/SC and OSDP readers add to the line's crate, linted and tested. In a target folder of its own: with these features, and without the
-/// rest of the workspace, every dependency would be built anew at each turn.
-fn readers() -> Result<()> {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| root().map(|root| root.join("target")), |dir| Ok(dir.into()))?;
-    let target = target.join("readers");
-    let target = target.to_str().context("the target folder has a strange name")?;
-    let crate_with = ["-p", "primrack-link", "--features", "osdp,pcsc", "--target-dir", target];
-    cargo(
-        &[&["clippy", "--quiet"], &crate_with[..], &["--all-targets", "--", "--deny", "warnings"]].concat(),
-    )?;
-    let tests = ["--lib", "--test", "osdp", "--test", "pcsc"];
-    cargo(&[&["test", "--quiet"], &crate_with[..], &tests].concat())
 }
 
 fn root() -> Result<&'static Path> {

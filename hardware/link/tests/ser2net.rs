@@ -1,11 +1,15 @@
 //! A board behind Debian's `ser2net`: bare bytes over `tcp://`, as the door demonstration of 2008 had it, and RFC 2217.
 //! It needs Debian's package `ser2net` (4.3).
 
+#[path = "../../../tests/src/figure.rs"]
+mod figure;
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use figure::in_time;
 use primrack_link::message::{Happening, Uid};
 use primrack_link::port::{Port, PortAddress, PortEvent};
 use primrack_link::session::Phase;
@@ -86,7 +90,7 @@ async fn through(scheme: &str, accepter: &str) {
         .await
         .expect("in time and well")
         .expect("in time and well");
-    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
+    in_time("the server's end to seen", before.elapsed(), Duration::from_secs(1));
     let _server = ser2net(folder.path(), accepter, port, &device);
     timeout(LONG, status.wait_for(|status| status.adoptions > adoptions && status.outputs[1] == Some(5)))
         .await
