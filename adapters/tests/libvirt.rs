@@ -135,7 +135,7 @@ async fn seen_soon(bridge: &mut Bridge, power: Power) -> primrack_model::Observa
     let began = Instant::now();
     let seen = bridge.power("plain", power).await;
     let took = began.elapsed();
-    common::in_time(&format!("virsh to {power:?}"), took, SOON);
+    common::figure::in_time(&format!("virsh to {power:?}"), took, SOON);
     seen
 }
 

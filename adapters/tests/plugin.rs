@@ -139,7 +139,7 @@ async fn the_template_in_python_keeps_the_suite_as_the_quality_file_says() {
     let began = Instant::now();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
     assert_eq!(bridge.power("alpha", Power::Crashed).await.cause, Some(Cause::Crash));
-    common::in_time("killed to told by an event", began.elapsed(), Duration::from_millis(500));
+    common::figure::in_time("killed to told by an event", began.elapsed(), Duration::from_millis(500));
     bridge.finish().await;
 }
 

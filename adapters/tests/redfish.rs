@@ -478,7 +478,7 @@ async fn events_are_followed_at_once_and_a_lost_stream_makes_everything_stale_an
     let changed = Instant::now();
     stream.send(event(1)).unwrap();
     bridge.power("1", Power::On).await;
-    common::in_time("event to state", changed.elapsed(), Duration::from_millis(500));
+    common::figure::in_time("event to state", changed.elapsed(), Duration::from_millis(500));
 
     drop(stream);
     power.lock()[1] = "Off";

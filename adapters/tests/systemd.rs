@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use common::{Bridge, PATIENCE, Peer, Transcript, address, in_time, quality};
+use common::figure::in_time;
+use common::{Bridge, PATIENCE, Peer, Transcript, address, quality};
 use container::Container;
 use primrack_adapter_api::conformance::{Subject, check, compare};
 use primrack_adapter_api::{Adapter, AdapterError, Console, Hint};

@@ -252,7 +252,7 @@ async fn what_others_do_is_told_within_half_a_second_and_a_storm_ends_in_the_tru
         fastest = fastest.min(done.elapsed());
     }
     // Others may keep this machine busy: the fastest of four is the backend's own.
-    common::in_time("vSphere's task to state, the fastest", fastest, Duration::from_millis(500));
+    common::figure::in_time("vSphere's task to state, the fastest", fastest, Duration::from_millis(500));
 
     vcsim.storm(OTHER, 10_000).await;
     bridge.power(OTHER, Power::On).await;

@@ -10,7 +10,11 @@ const PATIENCE: u32 = 20;
 ///
 /// # Panics
 /// It took longer.
-#[allow(clippy::print_stdout, reason = "the figure is what is wanted to be read")]
+#[allow(
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "the figure is to be read; tests outside this crate include the file"
+)]
 pub fn in_time(what: &str, took: Duration, figure: Duration) {
     let limit = if std::env::var_os("PRIMRACK_TIMED").is_some() { figure } else { figure * PATIENCE };
     println!("{what}: {took:?}, figure {figure:?}");

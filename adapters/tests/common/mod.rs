@@ -2,7 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses its part")]
 
 #[path = "../../../tests/src/figure.rs"]
-mod figure;
+pub mod figure;
 mod transcript;
 
 use std::collections::BTreeMap;
@@ -18,7 +18,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use figure::in_time;
 pub use transcript::{Peer, Transcript};
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
