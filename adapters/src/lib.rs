@@ -4,6 +4,10 @@
 #[cfg(any(feature = "ipmi", feature = "redfish"))]
 mod bmc;
 mod config;
+#[cfg(any(feature = "docker", feature = "lxc", feature = "lxd"))]
+mod containers;
+#[cfg(feature = "docker")]
+pub mod docker;
 mod dry_run;
 #[cfg(feature = "ipmi")]
 pub mod ipmi;
@@ -48,6 +52,8 @@ pub mod vsphere;
 pub mod wake;
 #[cfg(feature = "web")]
 mod web;
+#[cfg(any(feature = "docker", feature = "lxd"))]
+mod wire;
 
 pub use config::ConfigError;
 pub use dry_run::DryRun;

@@ -143,6 +143,7 @@ macro_rules! technologies {
 technologies! {
     "plugin" Plugin crate::plugin::PluginConfig,
     "libvirt" Libvirt crate::libvirt::LibvirtConfig,
+    "docker" Docker crate::docker::DockerConfig,
     "process" Process crate::process::ProcessConfig,
     "qemu" Qemu crate::qemu::QemuConfig,
     "openqrm" Openqrm crate::openqrm::OpenqrmConfig,

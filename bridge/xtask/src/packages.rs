@@ -41,6 +41,15 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("/usr/sbin/sshd", &["openssh-server", "openssh-client"]),
     // Binds the C library of OSDP when that is built.
     ("/usr/lib/llvm-14/lib/libclang.so", &["libclang-dev"]),
+    // Containers.
+    ("dockerd", &["docker.io"]),
+    ("podman", &["podman"]),
+    ("crun", &["crun"]),
+    ("conmon", &["conmon"]),
+    ("setpriv", &["util-linux"]),
+    ("iptables", &["iptables"]),
+    ("/bin/busybox", &["busybox-static"]),
+    ("ip", &["iproute2"]),
 ];
 
 /// Makes sure that every needed program is there.
