@@ -104,6 +104,10 @@ impl Daemon {
     }
     pub fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
+        if signal == Signal::CONT {
+            // nsenter stops itself when its child is stopped.
+            kill_process(Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap(), signal).unwrap();
+        }
     }
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
