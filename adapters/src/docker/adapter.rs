@@ -37,8 +37,10 @@ const ACTIONS: [Action; 11] = [
     Action::Clone,
     Action::Delete,
 ];
-/// How often the daemon is asked for a sign of life while its events are silent, and how long it may take.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How often the daemon is asked for a sign of life while its events are silent.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long that may take.
+const SIGN: Duration = Duration::from_secs(10);
 /// After this time the stream of events counts as standing. Podman does not say.
 const SETTLING: Duration = Duration::from_secs(1);
 /// How soon after another look one asks whether it has ended.
@@ -242,11 +244,11 @@ impl Inner {
     async fn watch_over(&self) -> AdapterError {
         loop {
             tokio::time::sleep(HEARTBEAT).await;
-            match tokio::time::timeout(HEARTBEAT, self.client.ping()).await {
+            match tokio::time::timeout(SIGN, self.client.ping()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(why)) => return why,
                 Err(_) => {
-                    return AdapterError::Unreachable(format!("the daemon gives no answer for {HEARTBEAT:?}"));
+                    return AdapterError::Unreachable(format!("the daemon gives no answer for {SIGN:?}"));
                 }
             }
         }
@@ -268,8 +270,12 @@ impl Inner {
             Action::SoftOff | Action::HardOff | Action::Reboot | Action::Reset if !seen.runs() => {
                 Err(not_running())
             }
-            Action::Reboot | Action::Reset if seen.host_config.as_ref().is_some_and(|host| host.auto_remove) => {
-                Err(AdapterError::Refused(format!("{name} is removed when it ends (--rm), so it cannot come back")))
+            Action::Reboot | Action::Reset
+                if seen.host_config.as_ref().is_some_and(|host| host.auto_remove) =>
+            {
+                Err(AdapterError::Refused(format!(
+                    "{name} is removed when it ends (--rm), so it cannot come back"
+                )))
             }
             Action::SoftOff => self.ask_to_end(engine, seen).await,
             Action::HardOff => self.kill(engine, seen).await,
@@ -357,7 +363,12 @@ impl Inner {
         sent
     }
 
-    async fn stop_restarting(&self, engine: &Engine, seen: &Inspected, grace: i32) -> Result<(), AdapterError> {
+    async fn stop_restarting(
+        &self,
+        engine: &Engine,
+        seen: &Inspected,
+        grace: i32,
+    ) -> Result<(), AdapterError> {
         self.memory.signalled(&seen.id);
         let options = StopContainerOptionsBuilder::new().t(grace).build();
         done(engine.stop_container(&seen.id, Some(options)).await)
@@ -386,7 +397,10 @@ impl Inner {
     pub(super) async fn ended(&self, address: &Address, until: Instant) -> Result<(), AdapterError> {
         while self.client.inspect(address).await?.runs() {
             if Instant::now() >= until {
-                return Err(AdapterError::Refused(format!("{} goes on: it was not ended in time", address.0)));
+                return Err(AdapterError::Refused(format!(
+                    "{} goes on: it was not ended in time",
+                    address.0
+                )));
             }
             tokio::time::sleep(AGAIN).await;
         }

@@ -96,8 +96,9 @@ impl Client {
         let transport = move |request: BollardRequest| {
             let (wire, stream) = (Arc::clone(&wire), stream.clone());
             async move {
-                let allowance =
-                    stream.as_ref().map_or_else(|| Allowance::new(SHORT), |stream| Arc::clone(&stream.allowance));
+                let allowance = stream
+                    .as_ref()
+                    .map_or_else(|| Allowance::new(SHORT), |stream| Arc::clone(&stream.allowance));
                 let answer = wire.send(request, allowance).await;
                 if let (Ok(_), Some(stream)) = (&answer, stream) {
                     stream.stands.notify_one();
@@ -137,10 +138,11 @@ impl Client {
         if !is_name(&address.0) {
             return Err(unknown());
         }
-        let seen: Inspected = match self.ask("GET", &format!("/containers/{}/json", address.0), None, SHORT).await {
-            Err(AdapterError::NotFound(_)) => return Err(unknown()),
-            other => other?,
-        };
+        let seen: Inspected =
+            match self.ask("GET", &format!("/containers/{}/json", address.0), None, SHORT).await {
+                Err(AdapterError::NotFound(_)) => return Err(unknown()),
+                other => other?,
+            };
         if seen.plain_name() == address.0 { Ok(seen) } else { Err(unknown()) }
     }
 
@@ -181,11 +183,14 @@ impl Client {
             struct No {
                 message: String,
             }
-            let words = serde_json::from_slice::<No>(&body).map_or_else(|_| tail(&body, 300), |no| no.message);
+            let words =
+                serde_json::from_slice::<No>(&body).map_or_else(|_| tail(&body, 300), |no| no.message);
             return Err(refusal(status, &words));
         }
         serde_json::from_slice(&body).map_err(|why| {
-            AdapterError::Unreachable(format!("the daemon's answer to {method} {path} is not understood: {why}"))
+            AdapterError::Unreachable(format!(
+                "the daemon's answer to {method} {path} is not understood: {why}"
+            ))
         })
     }
 }
@@ -214,12 +219,10 @@ pub(super) fn error(why: &Error) -> AdapterError {
     match why {
         Error::DockerResponseServerError { status_code, message } => refusal(*status_code, message),
         Error::RequestTimeoutError => WireError::Slow(ANSWER).into(),
-        Error::IOError { err } => {
-            match err.get_ref().and_then(|inner| inner.downcast_ref::<WireError>()) {
-                Some(why) => why.to_adapter(),
-                None => AdapterError::Unreachable(format!("the connection broke: {err}")),
-            }
-        }
+        Error::IOError { err } => match err.get_ref().and_then(|inner| inner.downcast_ref::<WireError>()) {
+            Some(why) => why.to_adapter(),
+            None => AdapterError::Unreachable(format!("the connection broke: {err}")),
+        },
         Error::HyperResponseError { err } => {
             AdapterError::Unreachable(format!("the answer broke off: {}", wire::cause(err)))
         }

@@ -66,7 +66,11 @@ impl Inner {
     }
 
     /// Puts one made from the newest snapshot in its place; it runs if the old one ran.
-    pub(super) async fn revert(self: &Arc<Self>, engine: &Engine, seen: &Inspected) -> Result<(), AdapterError> {
+    pub(super) async fn revert(
+        self: &Arc<Self>,
+        engine: &Engine,
+        seen: &Inspected,
+    ) -> Result<(), AdapterError> {
         let name = seen.plain_name();
         let image = self.newest(name).await?;
         let raw = self.raw(seen).await?;
@@ -151,12 +155,15 @@ impl Inner {
     }
 
     async fn make(&self, name: &str, body: Value) -> Result<String, AdapterError> {
-        let made: Made =
-            match self.client.ask("POST", &format!("/containers/create?name={name}"), Some(&body), LONGEST).await {
-                // It is the image or a network that is not there.
-                Err(AdapterError::NotFound(words)) => return Err(AdapterError::Refused(words)),
-                other => other?,
-            };
+        let made: Made = match self
+            .client
+            .ask("POST", &format!("/containers/create?name={name}"), Some(&body), LONGEST)
+            .await
+        {
+            // It is the image or a network that is not there.
+            Err(AdapterError::NotFound(words)) => return Err(AdapterError::Refused(words)),
+            other => other?,
+        };
         Ok(made.id)
     }
 
@@ -208,7 +215,9 @@ fn can_be_made_again(name: &str, raw: &Value) -> Result<(), AdapterError> {
             && name.bytes().all(|b| b.is_ascii_hexdigit())
     };
     if mounts.is_some_and(|mounts| mounts.iter().any(nameless)) {
-        return Err(AdapterError::Refused(format!("{name} has a volume without a name, which would be lost")));
+        return Err(AdapterError::Refused(format!(
+            "{name} has a volume without a name, which would be lost"
+        )));
     }
     if raw.pointer("/HostConfig/AutoRemove").and_then(Value::as_bool) == Some(true) {
         return Err(AdapterError::Refused(format!("{name} is removed when it ends (--rm)")));

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn who_ended_it_is_what_was_heard() {
         let memory = Memory::default();
-        assert!(memory.hear("a", "start", None) && memory.hear("a", "kill", Some("1")) == false);
+        assert!(memory.hear("a", "start", None) && !memory.hear("a", "kill", Some("1")));
         assert!(memory.hear("a", "die", None));
         assert_eq!(memory.heard("a"), Heard { signalled: false, died: true });
         memory.hear("a", "start", None);

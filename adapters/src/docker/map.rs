@@ -142,7 +142,11 @@ impl Stats {
     /// Bytes, without what the kernel would give up at once, as `docker stats` counts.
     pub(super) fn memory(&self) -> u64 {
         let figure = |name: &str| {
-            self.memory_stats.stats.as_ref().and_then(|stats| stats.get(name)).and_then(|value| value.as_u64())
+            self.memory_stats
+                .stats
+                .as_ref()
+                .and_then(|stats| stats.get(name))
+                .and_then(|value| value.as_u64())
         };
         let cache = figure("total_inactive_file").or_else(|| figure("inactive_file")).unwrap_or(0);
         self.memory_stats.usage.saturating_sub(cache)
@@ -312,7 +316,10 @@ mod tests {
     #[test]
     fn a_word_that_is_not_known_is_shown_as_such() {
         assert_eq!(seen(r#"{"Status":"levitating"}"#, NOTHING).0, Power::Unknown);
-        assert_eq!(seen(r#"{"Status":"running","Health":{"Status":"starting"}}"#, NOTHING).0, Power::Starting);
+        assert_eq!(
+            seen(r#"{"Status":"running","Health":{"Status":"starting"}}"#, NOTHING).0,
+            Power::Starting
+        );
         assert_eq!(seen(r#"{"Status":"running","Health":null}"#, NOTHING).0, Power::On);
         assert_eq!(seen(r#"{"Status":"stopped"}"#, NOTHING).0, Power::Off);
     }

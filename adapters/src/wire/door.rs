@@ -69,7 +69,10 @@ fn socket(path: &Path) -> Need {
 /// A file that is not as it should be. What is in it shows when it is used.
 fn unreadable(file: &Path) -> Option<Need> {
     let why = std::fs::File::open(file).err()?;
-    Some(Need::missing(format!("{}: {why}", file.display()), "copy the file there, readable by the bridge's user"))
+    Some(Need::missing(
+        format!("{}: {why}", file.display()),
+        "copy the file there, readable by the bridge's user",
+    ))
 }
 
 /// Where a daemon is, in a technology's table: its socket, or TLS with what belongs to that.
@@ -105,7 +108,10 @@ impl Settings<'_> {
             return wrong("socket", "set either `socket` or `url`");
         }
         let Some(rest) = url.strip_prefix("https://") else {
-            return wrong("url", "write https://HOST:PORT: a daemon is reached over TLS or by its own socket only");
+            return wrong(
+                "url",
+                "write https://HOST:PORT: a daemon is reached over TLS or by its own socket only",
+            );
         };
         let rest = rest.trim_end_matches('/');
         let (host, port) = match rest.rsplit_once(':') {
@@ -116,7 +122,8 @@ impl Settings<'_> {
             Some(_) | None => (rest, self.port),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() || host.contains(|c: char| c == '/' || c == '@' || c.is_whitespace()) || port == 0 {
+        if host.is_empty() || host.contains(|c: char| c == '/' || c == '@' || c.is_whitespace()) || port == 0
+        {
             return wrong("url", "write https://HOST:PORT and nothing behind it");
         }
         let trust = self.tls.cloned().unwrap_or_default();
@@ -136,7 +143,15 @@ mod tests {
     use super::*;
 
     fn settings(url: Option<&str>) -> Settings<'_> {
-        Settings { socket: None, url, tls: None, certificate: None, key: None, usual: "/run/x.sock", port: 2376 }
+        Settings {
+            socket: None,
+            url,
+            tls: None,
+            certificate: None,
+            key: None,
+            usual: "/run/x.sock",
+            port: 2376,
+        }
     }
 
     #[test]
@@ -144,7 +159,9 @@ mod tests {
         assert_eq!(settings(None).door().unwrap(), Door::Unix("/run/x.sock".into()));
         assert_eq!(settings(Some("https://a:1/")).door().unwrap().to_string(), "https://a:1");
         assert_eq!(settings(Some("https://[::1]")).door().unwrap().to_string(), "https://::1:2376");
-        for url in ["tcp://a:2375", "http://a", "https://a:99999", "https://a:0", "https://me@a", "https://a/v1"] {
+        for url in
+            ["tcp://a:2375", "http://a", "https://a:99999", "https://a:0", "https://me@a", "https://a/v1"]
+        {
             assert_eq!(settings(Some(url)).door().unwrap_err().place, "url", "{url}");
         }
         let trust = Trust::default();

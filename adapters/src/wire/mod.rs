@@ -66,9 +66,7 @@ impl WireError {
         let words = self.to_string();
         match self {
             Self::Credentials(_) => AdapterError::Credentials(words),
-            Self::Slow(limit) => {
-                AdapterError::TimedOut(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
-            }
+            Self::Slow(limit) => AdapterError::TimedOut(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
             Self::Unreachable(_) | Self::Broken(_) | Self::TooLong(_) => AdapterError::Unreachable(words),
         }
     }
@@ -97,13 +95,17 @@ impl Wire {
     pub(crate) async fn connect(&self) -> Result<Box<dyn Stream>, WireError> {
         match tokio::time::timeout(CONNECTING, self.connect_unhurried()).await {
             Ok(result) => result,
-            Err(_) => Err(WireError::Unreachable(format!("{}: no connection within {CONNECTING:?}", self.door))),
+            Err(_) => {
+                Err(WireError::Unreachable(format!("{}: no connection within {CONNECTING:?}", self.door)))
+            }
         }
     }
 
     async fn connect_unhurried(&self) -> Result<Box<dyn Stream>, WireError> {
         match &self.door {
-            Door::Unix(path) => Ok(Box::new(UnixStream::connect(path).await.map_err(|why| no_socket(path, &why))?)),
+            Door::Unix(path) => {
+                Ok(Box::new(UnixStream::connect(path).await.map_err(|why| no_socket(path, &why))?))
+            }
             Door::Tls { host, port, trust, identity } => {
                 let known = self.tls.lock().clone();
                 let config = match known {
@@ -191,7 +193,24 @@ async fn next(body: &mut Incoming) -> Option<Result<hyper::body::Frame<hyper::bo
 }
 
 fn broken(allowance: &Allowance, why: &hyper::Error) -> WireError {
-    if allowance.is_spent() { WireError::TooLong(allowance.of()) } else { WireError::Broken(cause(why)) }
+    if allowance.is_spent() {
+        return WireError::TooLong(allowance.of());
+    }
+    match alert(why) {
+        Some(words) => WireError::Credentials(words),
+        None => WireError::Broken(cause(why)),
+    }
+}
+
+/// What the other side of TLS had against us. In TLS 1.3 it says so only after the handshake is over.
+fn alert(why: &hyper::Error) -> Option<String> {
+    let io = std::error::Error::source(why)?.downcast_ref::<io::Error>()?;
+    match io.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::AlertReceived(alert) => {
+            Some(format!("TLS: the daemon does not take our certificate, or wants one: {alert:?}"))
+        }
+        _ => None,
+    }
 }
 
 /// The innermost reason, which says more than hyper's own words.

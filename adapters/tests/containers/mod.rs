@@ -2,6 +2,8 @@
 //! test, and what a container boots.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses its part")]
 
+pub mod papers;
+
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -65,6 +67,7 @@ impl Den {
 }
 
 impl Drop for Den {
+    #[expect(clippy::disallowed_methods, reason = "nothing can be awaited here")]
     fn drop(&mut self) {
         self.keeper.kill().ok();
         self.keeper.wait().ok();
@@ -114,6 +117,7 @@ impl Daemon {
         self.child.wait().unwrap();
     }
     /// Waits until it is up; if it ends or takes too long, shows its log.
+    #[expect(clippy::disallowed_methods, reason = "before the test begins there is nothing to await")]
     pub fn until(&mut self, what: &str, mut up: impl FnMut() -> bool) {
         let until = Instant::now() + Duration::from_secs(60);
         while !up() {
@@ -135,18 +139,23 @@ fn child_of(pid: u32) -> Option<i32> {
 
 /// What a command said; it must succeed.
 pub fn said(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } = command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
+    let Output { status, stdout, stderr } =
+        command.output().unwrap_or_else(|why| panic!("{command:?}: {why}"));
     assert!(status.success(), "{command:?}: {status}: {}", String::from_utf8_lossy(&stderr));
     String::from_utf8(stdout).unwrap().trim().to_owned()
 }
 
 /// A root with busybox and an init that counts, and ends when it is asked to.
 pub fn root(at: &Path) {
-    for folder in ["bin", "sbin", "etc", "proc", "sys", "dev", "tmp", "root", "run", "var", "usr/bin", "usr/lib"] {
+    for folder in
+        ["bin", "sbin", "etc", "proc", "sys", "dev", "tmp", "root", "run", "var", "usr/bin", "usr/lib"]
+    {
         fs::create_dir_all(at.join(folder)).unwrap();
     }
     fs::copy("/bin/busybox", at.join("bin/busybox")).expect("busybox-static is installed");
-    for applet in ["sh", "sleep", "cat", "echo", "hostname", "kill", "ls", "mkdir", "mount", "touch", "rm", "true"] {
+    for applet in
+        ["sh", "sleep", "cat", "echo", "hostname", "kill", "ls", "mkdir", "mount", "touch", "rm", "true"]
+    {
         symlink("busybox", at.join("bin").join(applet)).unwrap();
     }
     fs::write(at.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n").unwrap();

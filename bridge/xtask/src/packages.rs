@@ -47,6 +47,7 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("crun", &["crun"]),
     ("conmon", &["conmon"]),
     ("setpriv", &["util-linux"]),
+    ("socat", &["socat"]),
     ("iptables", &["iptables"]),
     ("/bin/busybox", &["busybox-static"]),
     ("ip", &["iproute2"]),
