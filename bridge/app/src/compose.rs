@@ -11,7 +11,7 @@ use primrack_adapters::{ConfigError, Configured as _, DryRun, Technology};
 use primrack_board::{BoardConfig, BoardParts, Boards, KEPT};
 use primrack_engine::journal::{Journal, JournalSettings};
 use primrack_engine::{Backend, Engine, Parts, READ_ONLY_SPACE};
-use primrack_model::{BackendId, Inventory};
+use primrack_model::{BackendId, Inventory, UnixMs};
 use primrack_policy::{Policy, PolicyErrors, Source};
 use primrack_web::page::{InventoryScene, PageParts, page_routes};
 use primrack_web::{
@@ -27,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::board;
-use crate::config::{BackendConfig, BackendKind, Loaded, Mistake, OwnProcess, inventory};
+use crate::catalogue::{self, Catalogue};
+use crate::config::{BackendConfig, BackendKind, Loaded, Mistake, OwnProcess, inventory_after};
 use crate::metrics::Gauges;
 
 /// The name of the control socket in the state folder.
@@ -48,6 +49,8 @@ pub struct Checked {
     pub keys: Keyring,
     /// Which callbacks are allowed.
     pub guard: Guard,
+    /// The same as a list, for a guard that is there already.
+    pub callbacks: Vec<AllowRule>,
 }
 
 /// Everything that is wrong, each with its place.
@@ -59,8 +62,16 @@ pub struct Mistakes(pub Vec<miette::Report>);
 /// # Errors
 /// All mistakes at once.
 pub fn check(loaded: Loaded) -> Result<Checked, Mistakes> {
+    check_after(loaded, &Inventory::default(), UnixMs::now())
+}
+
+/// [`check`] of what is to take the place of something: what is in both keeps its place in the inventory.
+///
+/// # Errors
+/// All mistakes at once.
+pub fn check_after(loaded: Loaded, before: &Inventory, now: UnixMs) -> Result<Checked, Mistakes> {
     let mut wrong: Vec<miette::Report> = Vec::new();
-    let inventory = match inventory(&loaded) {
+    let inventory = match inventory_after(&loaded, before, now) {
         Ok(inventory) => Arc::new(inventory),
         Err(mistakes) => {
             return Err(Mistakes(mistakes.into_iter().map(miette::Report::new).collect()));
@@ -104,7 +115,8 @@ pub fn check(loaded: Loaded) -> Result<Checked, Mistakes> {
     match policy(&loaded, &inventory) {
         Ok(policy) if wrong.is_empty() => Ok(Checked {
             policy: Arc::new(policy),
-            guard: Guard::new(GuardSettings { allow: rules }),
+            guard: Guard::new(GuardSettings { allow: rules.clone() }),
+            callbacks: rules,
             loaded,
             inventory,
             keys,
@@ -171,6 +183,21 @@ fn listening(loaded: &Loaded) -> Result<Option<TlsFiles>, Mistake> {
         ));
     }
     Ok(files)
+}
+
+/// The adapter as the engine gets it: a dry run does nothing to its machines.
+pub(crate) fn driven(
+    loaded: &Loaded,
+    name: &str,
+    backend: &BackendConfig,
+    technology: &Technology,
+) -> Result<Arc<dyn Adapter>, Mistake> {
+    let adapter = adapter(loaded, name, backend, technology)?;
+    if !backend.dry_run {
+        return Ok(adapter);
+    }
+    tracing::warn!(backend = %name, "dry run: nothing is done to its machines");
+    Ok(Arc::new(DryRun::new(adapter)))
 }
 
 fn adapter(
@@ -252,6 +279,8 @@ pub struct Bridge {
     pub control: PathBuf,
     /// The boards.
     pub boards: Arc<Boards>,
+    /// What is configured.
+    pub catalogue: Arc<Catalogue>,
     tasks: TaskTracker,
     stop: CancellationToken,
     drain: Duration,
@@ -293,7 +322,7 @@ pub async fn start_with(
     listener: Option<TcpListener>,
     page: impl FnOnce(&Arc<Engine>, &CancellationToken) -> PageParts,
 ) -> anyhow::Result<Bridge> {
-    let Checked { loaded, inventory, policy, keys, guard } = checked;
+    let Checked { loaded, inventory, policy, keys, guard, callbacks: _ } = checked;
     let config = &loaded.config;
     let state_dir = loaded.resolve(&config.bridge.state_dir);
     make_private(&state_dir)?;
@@ -352,11 +381,7 @@ pub async fn start_with(
                 let badges = board::badges(&loaded, &config, board::hash_key(&state_dir)?)?;
                 boards.add(BoardParts { name, config, badges, dial: None }, &kept_of_boards)?
             }
-            BackendKind::Technology(technology) if backend.dry_run => {
-                tracing::warn!(backend = %name, "dry run: nothing is done to its machines");
-                Arc::new(DryRun::new(adapter(&loaded, name, backend, technology)?))
-            }
-            BackendKind::Technology(technology) => adapter(&loaded, name, backend, technology)?,
+            BackendKind::Technology(technology) => driven(&loaded, name, backend, technology)?,
         };
         backends.push(Backend { id: BackendId::new(name)?, adapter, settings: backend.driver.clone() });
     }
@@ -390,10 +415,12 @@ pub async fn start_with(
     let control = state_dir.join(CONTROL_SOCKET);
     let routes = control_routes(ControlState { engine: Arc::clone(&engine), edges });
     let routes = routes.merge(board::routes(Arc::clone(&boards), Arc::clone(&engine)));
+    let drain = Duration::from_secs(config.bridge.drain_s);
+    let catalogue = Catalogue::new(Arc::clone(&engine), Arc::clone(&world), loaded);
+    let routes = routes.merge(catalogue::routes(Arc::clone(&catalogue)));
     serve_unix(&control, routes, Limits::default(), &tasks, stop.child_token())
         .with_context(|| format!("the control socket {} cannot be made", control.display()))?;
-    let drain = Duration::from_secs(config.bridge.drain_s);
-    Ok(Bridge { engine, world, address, control, boards, tasks, stop, drain })
+    Ok(Bridge { engine, world, address, control, boards, catalogue, tasks, stop, drain })
 }
 
 fn make_private(folder: &Path) -> anyhow::Result<()> {
@@ -406,7 +433,8 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
 impl Bridge {
     /// Stops in order: no new connections, what is under way gets its time, the journal is closed.
     pub async fn stop(self) {
-        let Self { engine, world: _, address: _, control, boards: _, tasks, stop, drain } = self;
+        let Self { engine, world: _, address: _, control, boards: _, catalogue: _, tasks, stop, drain } =
+            self;
         stop.cancel();
         tasks.close();
         if tokio::time::timeout(drain, tasks.wait()).await.is_err() {

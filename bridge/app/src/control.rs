@@ -123,9 +123,7 @@ impl Control {
         let response = self.send(method, path, body).await?;
         let status = response.status();
         let bytes = whole(status, response.into_body()).await?;
-        serde_json::from_slice(&bytes).with_context(|| {
-            format!("the bridge's answer to {path} is not understood: is it another version?")
-        })
+        understood(path, &bytes)
     }
 
     /// `GET path`.
@@ -156,6 +154,25 @@ impl Control {
         self.ask(Method::POST, path, serde_json::to_vec(body)?).await
     }
 
+    /// `POST path`, where the bridge may say no in more than a sentence (status 409).
+    ///
+    /// # Errors
+    /// When no bridge answers, or with what it says.
+    pub async fn post_or<T: DeserializeOwned, E: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<Answered<T, E>> {
+        let response = self.send(Method::POST, path, serde_json::to_vec(body)?).await?;
+        let status = response.status();
+        let bytes = read(response.into_body()).await?;
+        if status == StatusCode::CONFLICT {
+            return understood(path, &bytes).map(Answered::No);
+        }
+        fine(status, &bytes)?;
+        understood(path, &bytes).map(Answered::Yes)
+    }
+
     /// All states, then every change.
     ///
     /// # Errors
@@ -183,18 +200,42 @@ impl Control {
     }
 }
 
+/// A yes or a no, each with what it says.
+#[derive(Debug)]
+pub enum Answered<T, E> {
+    /// It was done.
+    Yes(T),
+    /// It was refused.
+    No(E),
+}
+
 /// A whole answer. One of another status is an error in the bridge's words.
 async fn whole(status: StatusCode, body: Incoming) -> anyhow::Result<Bytes> {
+    let bytes = read(body).await?;
+    fine(status, &bytes)?;
+    Ok(bytes)
+}
+
+async fn read(body: Incoming) -> anyhow::Result<Bytes> {
     let read = Limited::new(body, ANSWER_LIMIT).collect().await;
-    let bytes = read.map_err(|error| anyhow!("the bridge's answer broke off: {error}"))?.to_bytes();
+    Ok(read.map_err(|error| anyhow!("the bridge's answer broke off: {error}"))?.to_bytes())
+}
+
+/// Another status is an error in the bridge's words.
+fn fine(status: StatusCode, bytes: &[u8]) -> anyhow::Result<()> {
     if status != StatusCode::OK {
-        let words = serde_json::from_slice::<serde_json::Value>(&bytes).ok();
+        let words = serde_json::from_slice::<serde_json::Value>(bytes).ok();
         match words.as_ref().and_then(|words| words["error"].as_str()) {
             Some(words) => bail!("{words}"),
             None => bail!("the bridge answered with status {status}"),
         }
     }
-    Ok(bytes)
+    Ok(())
+}
+
+fn understood<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> anyhow::Result<T> {
+    serde_json::from_slice(bytes)
+        .with_context(|| format!("the bridge's answer to {path} is not understood: is it another version?"))
 }
 
 /// The lines of a watch.

@@ -1,6 +1,7 @@
 //! The binary `primrack` as a library: configuration, composition, commands. `main.rs` is a list.
 
 pub mod board;
+pub mod catalogue;
 pub mod command;
 pub mod compose;
 pub mod config;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use primrack_engine::Engine;
-use primrack_model::{Power, TargetIx, UnixMs};
+use primrack_model::{Power, UnixMs};
 use primrack_world::World;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::family::Family;
@@ -66,9 +66,8 @@ impl Gauges {
         let now = UnixMs::now();
         let mut counts = [0_i64; Power::ALL.len()];
         let mut stale = 0;
-        let count = u32::try_from(self.engine.inventory().targets().len()).unwrap_or(u32::MAX);
-        for ix in 0..count {
-            let state = self.engine.state(TargetIx(ix));
+        for (ix, _) in self.engine.inventory().live_targets() {
+            let state = self.engine.state(ix);
             if let Some(at) = Power::ALL.iter().position(|power| *power == state.power) {
                 counts[at] += 1;
             }

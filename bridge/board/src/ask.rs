@@ -41,8 +41,9 @@ pub(crate) async fn ask(engine: &Arc<Engine>, board: &Board, asking: Asking) -> 
         let words = crate::stop::engage(engine, &actor).await;
         return Verdict { accepted: true, label: "STOP".to_owned(), ..refused(words) };
     };
-    let Some(ix) = engine.inventory().find_target(target.as_str()) else { return refused("No such target") };
-    let entry = engine.inventory().target(ix);
+    let inventory = engine.inventory();
+    let Some(ix) = inventory.find_target(target.as_str()) else { return refused("No such target") };
+    let entry = inventory.target(ix);
     let action = match wired.deed {
         Deed::Act(action) => action,
         Deed::Toggle | Deed::EmergencyStop => entry.kind.toggle(engine.state(ix).power),

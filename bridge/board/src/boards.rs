@@ -1,13 +1,13 @@
 //! All boards of a bridge: made before the engine, started with it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use primrack_engine::{Engine, Watcher};
 use primrack_link::port::Dial;
 use primrack_link::soft::{SoftBoard, SoftConfig};
-use primrack_model::{Intent, Outcome, TargetId, TargetIx};
+use primrack_model::{Intent, Inventory, Outcome, TargetId, TargetIx};
 use smol_str::SmolStr;
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
@@ -77,7 +77,7 @@ pub struct Boards {
     /// The boards played in software.
     soft: Mutex<HashMap<SmolStr, SoftBoard>>,
     /// Which boards show a target; known once the engine is.
-    shown: OnceLock<HashMap<TargetIx, Vec<usize>>>,
+    shown: RwLock<HashMap<TargetIx, Vec<usize>>>,
 }
 
 impl std::fmt::Debug for Boards {
@@ -125,23 +125,25 @@ impl Boards {
 
     /// Opens the lines and lets boards act. To be called once, within a tokio runtime.
     pub fn start(&self, engine: &Arc<Engine>, tasks: &TaskTracker, stop: &CancellationToken) {
+        self.follow(&engine.inventory());
+        for wired in &self.all {
+            let dial = self.dial(wired, stop);
+            task::start(&wired.board, dial, Some(engine), &wired.dirty, tasks, stop);
+        }
+    }
+
+    /// Finds what boards follow, and has them look at it.
+    fn follow(&self, inventory: &Inventory) {
         let mut shown: HashMap<TargetIx, Vec<usize>> = HashMap::new();
         for (at, wired) in self.all.iter().enumerate() {
             for target in &wired.followed {
-                if let Some(ix) = engine.inventory().find_target(target.as_str()) {
+                if let Some(ix) = inventory.find_target(target.as_str()) {
                     shown.entry(ix).or_default().push(at);
                     wired.dirty.mark(ix);
                 }
             }
         }
-        if self.shown.set(shown).is_err() {
-            tracing::error!("the boards were started twice");
-            return;
-        }
-        for wired in &self.all {
-            let dial = self.dial(wired, stop);
-            task::start(&wired.board, dial, Some(engine), &wired.dirty, tasks, stop);
-        }
+        *self.shown.write() = shown;
     }
 
     /// Opens the lines without an engine: for tests of the adapter alone. Badges then ask nobody.
@@ -202,11 +204,12 @@ impl Boards {
 
 impl Watcher for Boards {
     fn changed(&self, target: TargetIx) {
-        if let Some(boards) = self.shown.get().and_then(|shown| shown.get(&target)) {
-            for at in boards {
-                self.all[*at].dirty.mark(target);
-            }
+        for at in self.shown.read().get(&target).into_iter().flatten() {
+            self.all[*at].dirty.mark(target);
         }
+    }
+    fn replaced(&self, inventory: &Arc<Inventory>) {
+        self.follow(inventory);
     }
     fn ended(&self, _: TargetIx, _: &Intent, _: &Outcome) {}
 }

@@ -14,17 +14,19 @@
 
 mod groups;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::{ArcSwap, Guard};
 use parking_lot::Mutex;
 use primrack_adapter_api::{Capabilities, Found, Sink};
 use primrack_model::{
     About, Action, Address, BackendId, Cause, Generation, Intent, IntentId, Inventory, Load, NameIndex,
-    Observation, Outcome, Power, Refusal, RefusalCode, StateEvent, TargetEntry, TargetIx, TargetState,
-    Transition, UnixMs,
+    Observation, Outcome, Places, Power, Refusal, RefusalCode, StateEvent, TargetEntry, TargetIx,
+    TargetState, Transition, UnixMs,
 };
 use smol_str::SmolStr;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::{broadcast, oneshot, watch};
 
 pub(crate) use groups::Stand;
 use groups::Wholes;
@@ -40,6 +42,20 @@ pub trait Watcher: Send + Sync + 'static {
     fn changed(&self, target: TargetIx);
     /// A command has ended.
     fn ended(&self, target: TargetIx, intent: &Intent, outcome: &Outcome);
+    /// What there is has changed: [`Inventory`] says what became of places. Told before any state of what
+    /// is new.
+    fn replaced(&self, inventory: &Arc<Inventory>) {
+        let _ = inventory;
+    }
+}
+
+/// What a backend had when it was last asked for everything.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listing {
+    /// When.
+    pub at: UnixMs,
+    /// What; without states.
+    pub found: Arc<[Found]>,
 }
 
 /// How a command under way came to its end, as the book saw it.
@@ -136,33 +152,33 @@ impl Slot {
     }
 }
 
-/// All states. One writer: every change goes through a method here that counts the generation.
-pub(crate) struct Book {
+/// What there is and how it is found by address: replaced as a whole.
+struct Plan {
     inventory: Arc<Inventory>,
-    slots: Vec<Mutex<Slot>>,
     /// Per backend, the targets by address.
     by_address: Vec<(BackendId, NameIndex)>,
+}
+
+/// All states. One writer: every change goes through a method here that counts the generation.
+pub(crate) struct Book {
+    plan: ArcSwap<Plan>,
+    slots: Places<Mutex<Slot>>,
     watchers: OnceLock<Vec<Arc<dyn Watcher>>>,
     stream: broadcast::Sender<StateEvent>,
     wholes: Wholes,
+    listings: Mutex<BTreeMap<BackendId, Listing>>,
+    /// Counts listings, for who wants to know of a new one.
+    listed: watch::Sender<u64>,
 }
 
 fn address_at(inventory: &Inventory, at: u32) -> &str {
     &inventory.target(TargetIx(at)).address.0
 }
 
-impl std::fmt::Debug for Book {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Book").field("targets", &self.slots.len()).finish_non_exhaustive()
-    }
-}
-
-impl Book {
-    pub(crate) fn new(inventory: Arc<Inventory>) -> Self {
-        let now = UnixMs::now().0;
-        let slot = || Mutex::new(Slot { stale: true, since: now, ..Slot::default() });
+impl Plan {
+    fn new(inventory: Arc<Inventory>) -> Self {
         let mut by_address: Vec<(BackendId, NameIndex)> = Vec::new();
-        for (at, target) in (0u32..).zip(inventory.targets()) {
+        for (TargetIx(at), target) in inventory.live_targets() {
             let known = by_address.iter().position(|(backend, _)| *backend == target.backend);
             let known = known.unwrap_or_else(|| {
                 by_address.push((target.backend.clone(), NameIndex::default()));
@@ -173,18 +189,109 @@ impl Book {
                     "another target has this address: only that one is shown as it reports");
             }
         }
-        let slots = inventory.targets().iter().map(|_| slot()).collect();
+        Self { inventory, by_address }
+    }
+    fn find(&self, backend: &BackendId, address: &Address) -> Option<TargetIx> {
+        let (_, index) = self.by_address.iter().find(|(name, _)| name == backend)?;
+        index.find(&address.0, |at| address_at(&self.inventory, at)).map(TargetIx)
+    }
+    fn of(&self, backend: &BackendId) -> impl Iterator<Item = TargetIx> {
+        self.inventory.live_targets().filter(move |(_, target)| target.backend == *backend).map(|(ix, _)| ix)
+    }
+}
+
+fn fresh() -> Mutex<Slot> {
+    Mutex::new(Slot { stale: true, since: UnixMs::now().0, ..Slot::default() })
+}
+
+impl std::fmt::Debug for Book {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Book").field("targets", &self.inventory().targets().len()).finish_non_exhaustive()
+    }
+}
+
+impl Book {
+    pub(crate) fn new(inventory: Arc<Inventory>) -> Self {
+        let slots = Places::new(inventory.targets().len(), fresh);
         let (stream, _) = broadcast::channel(STREAM_DEPTH);
-        let wholes = Wholes::default();
-        let book = Self { inventory, slots, by_address, watchers: OnceLock::new(), stream, wholes };
+        let book = Self {
+            plan: ArcSwap::from_pointee(Plan::new(inventory)),
+            slots,
+            watchers: OnceLock::new(),
+            stream,
+            wholes: Wholes::default(),
+            listings: Mutex::default(),
+            listed: watch::channel(0).0,
+        };
         book.regroup_all(&book.inventory());
         book
     }
 
-    /// What there is.
     pub(crate) fn inventory(&self) -> Arc<Inventory> {
-        Arc::clone(&self.inventory)
+        Arc::clone(&self.plan.load().inventory)
     }
+
+    /// Takes another inventory. What has moved to another machine or is gone is known no more, and a command
+    /// under way there is given up; the others keep what is known of them.
+    /// Gives the places of what is to be looked at now.
+    pub(crate) fn replace(&self, inventory: &Arc<Inventory>) -> Vec<TargetIx> {
+        let mut unknown = Vec::new();
+        let old = self.inventory();
+        self.slots.grow(inventory.targets().len(), fresh);
+        self.plan.store(Arc::new(Plan::new(Arc::clone(inventory))));
+        self.wholes.forget_but(|ix| {
+            inventory.group(ix).is_some() && inventory.group(ix) == old.group(ix) && !old.is_retired(ix)
+        });
+        for watcher in self.watchers.get().into_iter().flatten() {
+            watcher.replaced(inventory);
+        }
+        for (at, target) in (0u32..).zip(inventory.targets()) {
+            let ix = TargetIx(at);
+            let Some(was) = old.targets().get(at as usize) else { continue };
+            let (retired, was_retired) = (inventory.is_retired(ix), old.is_retired(ix));
+            if retired && was_retired {
+                continue;
+            }
+            let same_machine =
+                was.id == target.id && was.backend == target.backend && was.address == target.address;
+            if retired || was_retired || !same_machine {
+                self.forget(ix, if retired { "it is not in the configuration any more" } else { "" });
+                if !retired {
+                    unknown.push(ix);
+                }
+                self.announce(ix);
+            } else if was != target {
+                self.announce(ix);
+            }
+        }
+        self.regroup_all(inventory);
+        unknown
+    }
+
+    /// What was known of a place is of no use any more.
+    fn forget(&self, ix: TargetIx, why: &str) {
+        let now = UnixMs::now();
+        let mut slot = self.slots[ix.0 as usize].lock();
+        let before = slot.shown();
+        let active = slot.active.take();
+        // The generation goes on: who holds an older state of this place has to see that it is older.
+        *slot = Slot {
+            stale: true,
+            since: now.0,
+            generation: slot.generation,
+            detail: clip(why),
+            ..Slot::default()
+        };
+        slot.touch(before, now);
+        drop(slot);
+        if let Some(mut active) = active {
+            finish(&mut active, Finish::Superseded("its target was configured anew".to_owned()));
+            for joiner in active.joiners.drain(..) {
+                let _gone = joiner.send(false);
+            }
+        }
+    }
+
     /// Names the watchers; once, before anything is observed.
     pub(crate) fn watch(&self, watchers: Vec<Arc<dyn Watcher>>) -> bool {
         self.watchers.set(watchers).is_ok()
@@ -210,16 +317,25 @@ impl Book {
         self.slots[ix.0 as usize].lock().active.as_ref().map(|active| active.transition.intent)
     }
     pub(crate) fn addresses(&self, backend: &BackendId) -> Vec<Address> {
-        self.of(backend).map(|ix| self.inventory.target(ix).address.clone()).collect()
+        let plan = self.plan.load();
+        plan.of(backend).map(|ix| plan.inventory.target(ix).address.clone()).collect()
     }
-    fn of(&self, backend: &BackendId) -> impl Iterator<Item = TargetIx> {
-        let targets = (0u32..).zip(self.inventory.targets());
-        targets.filter(move |(_, target)| target.backend == *backend).map(|(at, _)| TargetIx(at))
+    /// What each backend had when it was last asked.
+    pub(crate) fn listings(&self) -> BTreeMap<BackendId, Listing> {
+        self.listings.lock().clone()
+    }
+    /// Forgets the listings of backends that are not among these.
+    pub(crate) fn keep_listings_of(&self, known: impl Fn(&BackendId) -> bool) {
+        self.listings.lock().retain(|backend, _| known(backend));
+    }
+    pub(crate) fn listed(&self) -> watch::Receiver<u64> {
+        self.listed.subscribe()
     }
 
     /// Whether the state allows `intent`, and if so puts it under way.
     pub(crate) fn admit(&self, ix: TargetIx, intent: &Intent, can: Capabilities) -> Admission {
-        let target = self.inventory.target(ix);
+        let inventory = self.inventory();
+        let target = inventory.target(ix);
         let (label, kind) = (&target.label, target.kind);
         let action = intent.action;
         if !can.can(action) {
@@ -347,23 +463,44 @@ impl Book {
         }
     }
 
-    fn find(&self, backend: &BackendId, address: &Address) -> Option<TargetIx> {
-        let (_, index) = self.by_address.iter().find(|(name, _)| name == backend)?;
-        index.find(&address.0, |at| address_at(&self.inventory, at)).map(TargetIx)
+    /// Writes to the target at an address. What is there may be replaced meanwhile: `write` is asked again
+    /// with the place of the new one, until it holds for the slot it has locked.
+    fn at(
+        &self,
+        backend: &BackendId,
+        address: &Address,
+        mut write: impl FnMut(&Guard<Arc<Plan>>, TargetIx) -> Noted,
+    ) {
+        loop {
+            let plan = self.plan.load();
+            let Some(ix) = plan.find(backend, address) else { return };
+            match write(&plan, ix) {
+                Noted::Outdated => {}
+                Noted::Changed => return self.announce(ix),
+                Noted::Same => return,
+            }
+        }
+    }
+    /// Whether a plan still holds. Asked with a slot locked: who replaces it stores it first and locks then.
+    fn holds(&self, plan: &Arc<Plan>) -> bool {
+        Arc::ptr_eq(plan, &self.plan.load())
     }
 
     /// Writes what a machine reported.
-    fn note(&self, ix: TargetIx, seen: Observation) {
+    fn note(&self, plan: &Arc<Plan>, ix: TargetIx, seen: &Observation) -> Noted {
         let now = UnixMs::now();
         let Observation { power, cause, detail, load, about } = seen;
+        let (power, cause, load) = (*power, *cause, *load);
         if power == Power::Unknown {
-            self.mark_stale(ix, &detail);
-            return;
+            return self.mark_stale(plan, ix, detail);
         }
-        let changed = {
+        {
             let mut slot = self.slots[ix.0 as usize].lock();
+            if !self.holds(plan) {
+                return Noted::Outdated;
+            }
             let before = slot.shown();
-            let detail = clip(&detail);
+            let detail = clip(detail);
             // A failure's words stay until the machine itself reports something else.
             let same = slot.observed == power && slot.cause == cause && !slot.stale;
             let keeps_words = same && detail.is_empty();
@@ -371,7 +508,7 @@ impl Book {
             slot.observed = power;
             slot.cause = cause;
             slot.load = load;
-            slot.about = about;
+            slot.about.clone_from(about);
             slot.stale = false;
             slot.seen = now.0;
             if changed {
@@ -405,19 +542,19 @@ impl Book {
             }
             if changed || ended || slot.shown() != before {
                 slot.touch(before, now);
-                true
+                Noted::Changed
             } else {
-                false
+                Noted::Same
             }
-        };
-        if changed {
-            self.announce(ix);
         }
     }
 
-    fn mark_stale(&self, ix: TargetIx, why: &str) {
-        let changed = {
+    fn mark_stale(&self, plan: &Arc<Plan>, ix: TargetIx, why: &str) -> Noted {
+        {
             let mut slot = self.slots[ix.0 as usize].lock();
+            if !self.holds(plan) {
+                return Noted::Outdated;
+            }
             let detail = clip(why);
             let changed = !slot.stale || slot.detail != detail;
             if changed {
@@ -425,11 +562,10 @@ impl Book {
                 slot.stale = true;
                 slot.detail = detail;
                 slot.touch(before, UnixMs::now());
+                Noted::Changed
+            } else {
+                Noted::Same
             }
-            changed
-        };
-        if changed {
-            self.announce(ix);
         }
     }
 
@@ -438,7 +574,7 @@ impl Book {
             watcher.changed(ix);
         }
         if self.stream.receiver_count() > 0 {
-            let event = StateEvent { target: self.inventory.target(ix).id.clone(), state: self.view(ix) };
+            let event = StateEvent { target: self.inventory().target(ix).id.clone(), state: self.view(ix) };
             // Nobody listening any more is no fault.
             drop(self.stream.send(event));
         }
@@ -456,28 +592,37 @@ impl Book {
 
 impl Sink for Book {
     fn observed(&self, backend: &BackendId, address: &Address, seen: Observation) {
-        if let Some(ix) = self.find(backend, address) {
-            self.note(ix, seen);
-        }
+        self.at(backend, address, |plan, ix| self.note(plan, ix, &seen));
     }
     fn silent(&self, backend: &BackendId, address: Option<&Address>, why: &str) {
         if let Some(address) = address {
-            if let Some(ix) = self.find(backend, address) {
-                self.mark_stale(ix, why);
-            }
-            return;
+            return self.at(backend, address, |plan, ix| self.mark_stale(plan, ix, why));
         }
-        for ix in self.of(backend) {
-            self.mark_stale(ix, why);
+        let plan = self.plan.load_full();
+        for ix in plan.of(backend) {
+            self.at(backend, &plan.inventory.target(ix).address, |plan, ix| self.mark_stale(plan, ix, why));
         }
     }
     fn found(&self, backend: &BackendId, found: &[Found]) {
         for Found { address, seen, .. } in found {
-            if let (Some(ix), Some(seen)) = (self.find(backend, address), seen) {
-                self.note(ix, seen.clone());
+            if let Some(seen) = seen {
+                self.at(backend, address, |plan, ix| self.note(plan, ix, seen));
             }
         }
+        let found = found.iter().map(|found| Found { seen: None, ..found.clone() }).collect();
+        self.listings.lock().insert(backend.clone(), Listing { at: UnixMs::now(), found });
+        self.listed.send_modify(|count| *count += 1);
     }
+}
+
+/// What became of something written.
+enum Noted {
+    /// It is shown otherwise now.
+    Changed,
+    /// It changed nothing.
+    Same,
+    /// It was not written: what there is has been replaced meanwhile.
+    Outdated,
 }
 
 fn finish(active: &mut Active, how: Finish) {

@@ -6,11 +6,12 @@
 //! ```
 //! A target with a command under way has a task of its own; an idle one costs only its slot in the book.
 
-use std::collections::{HashMap, hash_map};
+use std::collections::{BTreeMap, HashMap, hash_map};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use primrack_adapter_api::{
     Adapter, AdapterError, Capabilities, Console, Driver, DriverSettings, DriverStatus, Sink,
 };
@@ -25,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::book::{Admission, Book, Finish};
+use crate::book::{Admission, Book, Finish, Listing};
 use crate::counters::EngineCounters;
 use crate::journal::{Decision, Entry, Journal, JournalError, PolicyNote};
 use crate::read_only::{ReadOnly, Stop};
@@ -70,17 +71,63 @@ pub(crate) enum Going {
     Ours(JoinHandle<Outcome>),
 }
 
+/// What takes the place of what an engine was started with. Checked before: replacing it cannot fail.
+#[derive(Debug)]
+pub struct Replacement {
+    /// What there is: the successor ([`Inventory::succeed`]) of [`Engine::inventory`].
+    pub inventory: Arc<Inventory>,
+    /// Who may do what, loaded for that inventory.
+    pub policy: Arc<Policy>,
+    /// How long things may take.
+    pub settings: EngineSettings,
+    /// All backends that there are to be. What is not among them is stopped.
+    pub backends: Vec<NextBackend>,
+}
+
+/// A backend after a replacement.
+#[derive(Debug)]
+pub enum NextBackend {
+    /// It goes on with the adapter that it has; its driver starts anew only where its settings differ.
+    Stays(BackendId, DriverSettings),
+    /// It is new, or has another adapter. Its former driver ends before the new one begins.
+    Starts(Backend),
+}
+
+/// A driver and what ends it.
+#[derive(Debug, Clone)]
+struct Driven {
+    driver: Arc<Driver>,
+    stop: CancellationToken,
+}
+
+/// What is in force, replaced as a whole.
+struct Setup {
+    inventory: Arc<Inventory>,
+    policy: Arc<Policy>,
+    drivers: HashMap<BackendId, Driven>,
+    settings: EngineSettings,
+}
+
+impl Setup {
+    fn driver(&self, backend: &BackendId) -> Option<&Arc<Driver>> {
+        self.drivers.get(backend).map(|driven| &driven.driver)
+    }
+}
+
 /// Who waits for the receipt of an event that is being decided.
 type Deciding = HashMap<(Edge, OriginKey), Vec<oneshot::Sender<Receipt>>>;
 
 /// What happens. Shared by all edges.
 pub struct Engine {
-    pub(crate) inventory: Arc<Inventory>,
-    policy: RwLock<Arc<Policy>>,
+    setup: ArcSwap<Setup>,
     journal: Journal,
     pub(crate) book: Arc<Book>,
-    drivers: HashMap<BackendId, Arc<Driver>>,
-    settings: EngineSettings,
+    /// Only one replaces at a time.
+    replacing: Mutex<()>,
+    /// Ends the looking after members that have a check.
+    pub(crate) keeping: Mutex<CancellationToken>,
+    /// Counts replacements, for who wants to know of one.
+    replaced: watch::Sender<u64>,
     /// Events whose first submission is being decided: a second one waits for the same receipt.
     deciding: Mutex<Deciding>,
     counters: EngineCounters,
@@ -93,7 +140,7 @@ impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine")
             .field("book", &self.book)
-            .field("drivers", &self.drivers.len())
+            .field("drivers", &self.setup.load().drivers.len())
             .finish_non_exhaustive()
     }
 }
@@ -114,17 +161,17 @@ impl Engine {
         for Backend { id, adapter, settings } in backends {
             let watched = book.addresses(&id);
             let sink: Arc<dyn Sink> = Arc::clone(&book) as _;
-            let driver =
-                Driver::start(id.clone(), adapter, settings, watched, sink, tasks, stop.child_token());
-            drivers.insert(id, driver);
+            let stop = stop.child_token();
+            let driver = Driver::start(id.clone(), adapter, settings, watched, sink, tasks, stop.clone());
+            drivers.insert(id, Driven { driver, stop });
         }
         let engine = Arc::new(Self {
-            inventory,
-            policy: RwLock::new(policy),
+            setup: ArcSwap::from_pointee(Setup { inventory, policy, drivers, settings }),
             journal,
             book,
-            drivers,
-            settings,
+            replacing: Mutex::default(),
+            keeping: Mutex::default(),
+            replaced: watch::channel(0).0,
             deciding: Mutex::default(),
             counters: EngineCounters::default(),
             read_only: Stop::new(),
@@ -148,10 +195,94 @@ impl Engine {
         engine
     }
 
-    /// What there is.
+    /// Takes all of it in place of what is in force: from now on it decides, shows and drives. What stays
+    /// is not disturbed, commands under way go on, unless their target is gone or has become another
+    /// machine. Must be called within a tokio runtime.
+    pub fn replace(self: &Arc<Self>, next: Replacement) {
+        let _one = self.replacing.lock();
+        let Replacement { inventory, policy, settings, backends } = next;
+        let old = self.setup.load_full();
+        // First what is shown: a driver only ever reports on what is in the book.
+        let unknown = self.book.replace(&inventory);
+        let mut drivers = HashMap::new();
+        let mut began = Vec::new();
+        for backend in backends {
+            let (id, adapter, settings) = match backend {
+                NextBackend::Starts(Backend { id, adapter, settings }) => (id, adapter, settings),
+                NextBackend::Stays(id, settings) => {
+                    let Some(driven) = old.drivers.get(&id) else {
+                        tracing::error!(backend = %id, "it was to stay and is not there");
+                        continue;
+                    };
+                    if *driven.driver.settings() == settings {
+                        driven.driver.watch_only(&self.book.addresses(&id));
+                        drivers.insert(id, driven.clone());
+                        continue;
+                    }
+                    (id, Arc::clone(driven.driver.adapter()), settings)
+                }
+            };
+            let before = old.drivers.get(&id).map(|driven| {
+                driven.stop.cancel();
+                Arc::clone(&driven.driver)
+            });
+            if before.is_some() {
+                self.book.silent(&id, None, "its connection is being set up anew");
+            }
+            let watched = self.book.addresses(&id);
+            let sink: Arc<dyn Sink> = Arc::clone(&self.book) as _;
+            let stop = self.stop.child_token();
+            let driver = Driver::start_after(
+                before,
+                id.clone(),
+                adapter,
+                settings,
+                watched,
+                sink,
+                &self.tasks,
+                stop.clone(),
+            );
+            began.push(id.clone());
+            drivers.insert(id, Driven { driver, stop });
+        }
+        for (id, driven) in &old.drivers {
+            if !drivers.contains_key(id) {
+                driven.stop.cancel();
+            }
+        }
+        self.book.keep_listings_of(|id| drivers.contains_key(id));
+        let setup = Arc::new(Setup { inventory, policy, drivers, settings });
+        self.setup.store(Arc::clone(&setup));
+        for ix in unknown {
+            let target = setup.inventory.target(ix);
+            if let Some(driver) = setup.driver(&target.backend).filter(|_| !began.contains(&target.backend)) {
+                driver.look(&target.address);
+            }
+        }
+        self.keep_ready();
+        self.replaced.send_modify(|count| *count += 1);
+    }
+    /// Changes with every replacement of what there is: for who keeps something made from it.
     #[must_use]
-    pub fn inventory(&self) -> &Arc<Inventory> {
-        &self.inventory
+    pub fn watch_replaced(&self) -> watch::Receiver<u64> {
+        self.replaced.subscribe()
+    }
+    /// What each backend had when it was last asked for everything. Backends that never answered are missing.
+    #[must_use]
+    pub fn listings(&self) -> BTreeMap<BackendId, Listing> {
+        self.book.listings()
+    }
+    /// Changes with every listing of any backend.
+    #[must_use]
+    pub fn watch_listed(&self) -> watch::Receiver<u64> {
+        self.book.listed()
+    }
+
+    /// What there is now. It may be replaced at any time: what is found in one inventory is to be read from
+    /// the same one.
+    #[must_use]
+    pub fn inventory(&self) -> Arc<Inventory> {
+        self.book.inventory()
     }
     /// The journal, for edges that keep facts of their own in it.
     #[must_use]
@@ -161,7 +292,7 @@ impl Engine {
     /// Who may do what, now.
     #[must_use]
     pub fn policy(&self) -> Arc<Policy> {
-        Arc::clone(&self.policy.read())
+        Arc::clone(&self.setup.load().policy)
     }
     /// The counters, to be shown.
     #[must_use]
@@ -215,8 +346,13 @@ impl Engine {
     /// How each backend stands.
     #[must_use]
     pub fn backends(&self) -> Vec<(BackendId, &'static str, DriverStatus)> {
-        let mut all: Vec<_> =
-            self.drivers.values().map(|d| (d.backend().clone(), d.technology(), d.status())).collect();
+        let mut all: Vec<_> = self
+            .setup
+            .load()
+            .drivers
+            .values()
+            .map(|Driven { driver, .. }| (driver.backend().clone(), driver.technology(), driver.status()))
+            .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
     }
@@ -226,8 +362,12 @@ impl Engine {
         if let Some(can) = self.group_capabilities(target) {
             return can;
         }
-        let entry = self.inventory.target(target);
-        match self.drivers.get(&entry.backend) {
+        let inventory = self.book.inventory();
+        if inventory.is_retired(target) {
+            return Capabilities { actions: &[], pushes_events: false, simulated: false };
+        }
+        let entry = inventory.target(target);
+        match self.setup.load().driver(&entry.backend) {
             Some(driver) => driver.capabilities(&entry.address),
             None => Capabilities { actions: &[], pushes_events: false, simulated: false },
         }
@@ -237,8 +377,11 @@ impl Engine {
     /// # Errors
     /// What the adapter said.
     pub async fn console(&self, target: TargetIx) -> Result<Console, AdapterError> {
-        let entry = self.inventory.target(target);
-        match self.drivers.get(&entry.backend) {
+        let setup = self.setup.load_full();
+        let Some(entry) = setup.inventory.targets().get(target.0 as usize) else {
+            return Err(AdapterError::NotFound(format!("number {}", target.0)));
+        };
+        match setup.driver(&entry.backend).filter(|_| !setup.inventory.is_retired(target)) {
             Some(driver) => driver.console(&entry.address).await,
             None => Err(AdapterError::NotSupported("it has no backend".to_owned())),
         }
@@ -257,7 +400,7 @@ impl Engine {
         let mut refused = None;
         let mut choices = Vec::new();
         let under_way = self.book.under_way(target);
-        let is_group = self.inventory.group(target).is_some();
+        let is_group = self.inventory().group(target).is_some();
         for action in Action::ALL {
             let fits = match under_way {
                 Some(doing) => matches!(action, Action::HardOff | Action::Reset) && doing != action,
@@ -278,12 +421,15 @@ impl Engine {
             return Ok(choices);
         }
         Err(refused.unwrap_or_else(|| {
-            let label = &self.inventory.target(target).label;
+            let inventory = self.inventory();
+            let label = &inventory.target(target).label;
             let whole = is_group.then(|| {
                 let likely = TargetKind::Group.toggle(power);
                 self.book.refuse_whole(target, likely)
             });
-            if let Some(refusal) = whole.flatten() {
+            if inventory.is_retired(target) {
+                Refusal::new(RefusalCode::NoTarget, format!("{label} is not in the configuration any more."))
+            } else if let Some(refusal) = whole.flatten() {
                 refusal
             } else if fresh {
                 Refusal::new(
@@ -360,9 +506,13 @@ impl Engine {
         part_of: Option<IntentId>,
     ) -> (Receipt, Going) {
         let no = |receipt| (receipt, Going::No);
-        let Some(ix) = self.inventory.find_target(intent.target.as_str()) else {
-            let refusal =
-                Refusal::new(RefusalCode::NoTarget, format!("There is no target called {}.", intent.target));
+        let inventory = self.inventory();
+        let Some(ix) = inventory.find_target(intent.target.as_str()) else {
+            let words = match inventory.gone_since(intent.target.as_str()) {
+                Some(_) => format!("{} is not in the configuration any more.", intent.target),
+                None => format!("There is no target called {}.", intent.target),
+            };
+            let refusal = Refusal::new(RefusalCode::NoTarget, words);
             return no(self.refuse(intent, refusal, Vec::new(), part_of).await);
         };
         if self.stop.is_cancelled() {
@@ -405,7 +555,8 @@ impl Engine {
         (determining, part_of): (Vec<SmolStr>, Option<IntentId>),
         finish: oneshot::Receiver<Finish>,
     ) -> (Receipt, Going) {
-        let target = self.inventory.target(ix);
+        let inventory = self.inventory();
+        let target = inventory.target(ix);
         let intent = permit.intent();
         let words = format!("{} {}.", target.kind.doing(intent.action), target.label);
         let receipt = receipt(intent, Verdict::Accepted, words);
@@ -442,7 +593,8 @@ impl Engine {
             let refusal = Refusal::new(RefusalCode::Journal, words);
             return receipt(&intent, Verdict::Refused(refusal.clone()), refusal.words);
         }
-        let target = self.inventory.target(ix);
+        let inventory = self.inventory();
+        let target = inventory.target(ix);
         let (doing, label) = (target.kind.doing(intent.action), &target.label);
         let age = since.age_at(UnixMs::now()).as_secs_f32();
         let words = format!("{doing} {label} already, for {by}, since {age:.1} s.");
@@ -494,7 +646,7 @@ impl Engine {
         part_of: Option<IntentId>,
         plan: Vec<Vec<TargetId>>,
     ) -> Entry {
-        let policy = PolicyNote { version: SmolStr::new(self.policy.read().version()), determining };
+        let policy = PolicyNote { version: SmolStr::new(self.setup.load().policy.version()), determining };
         let (intent, receipt) = (intent.clone(), receipt.clone());
         Entry::Decision(Box::new(Decision { intent, receipt, policy, part_of, plan }))
     }
@@ -508,8 +660,10 @@ impl Engine {
         mut finish: oneshot::Receiver<Finish>,
     ) -> Outcome {
         let intent = permit.into_intent();
-        let target = self.inventory.target(ix);
-        let deadline_ms = self.settings.deadline_ms(intent.action);
+        // As it was decided: a replacement meanwhile gives the command up, it does not send it elsewhere.
+        let setup = self.setup.load_full();
+        let target = setup.inventory.target(ix);
+        let deadline_ms = setup.settings.deadline_ms(intent.action);
         let command = Command {
             intent: intent.id,
             address: target.address.clone(),
@@ -517,7 +671,9 @@ impl Engine {
             deadline_ms,
         };
         let started = tokio::time::Instant::now();
-        let outcome = match self.drivers.get(&target.backend) {
+        let given_up = finish.try_recv().ok().filter(|how| matches!(how, Finish::Superseded(_)));
+        let outcome = match setup.driver(&target.backend) {
+            _ if given_up.is_some() => self.finished(&intent, given_up),
             None => Outcome::Failed(format!("its backend {} is not configured", target.backend)),
             Some(driver) => match driver.execute(&command).await {
                 Ok(()) if intent.action.ends_with_its_call() => {
@@ -560,7 +716,8 @@ impl Engine {
         outcome: &Outcome,
         started: tokio::time::Instant,
     ) {
-        let target = self.inventory.target(ix);
+        let inventory = self.inventory();
+        let target = inventory.target(ix);
         let why = match outcome {
             Outcome::Done => None,
             Outcome::Failed(why) | Outcome::Unknown(why) => {
@@ -570,7 +727,7 @@ impl Engine {
         self.counters.ended(intent, outcome, started.elapsed());
         tracing::info!(intent = %intent.id, target = %target.id, action = %intent.action, ?outcome,
             ms = started.elapsed().as_millis(), "ended");
-        if self.inventory.group(ix).is_some() {
+        if inventory.group(ix).is_some() {
             self.book.close_whole(ix, intent.id, why.as_deref());
         } else {
             self.book.close(ix, intent.id, why.as_deref());
@@ -589,7 +746,7 @@ impl Engine {
     }
 
     pub(crate) fn deadline_ms(&self, action: Action) -> u64 {
-        self.settings.deadline_ms(action)
+        self.setup.load().settings.deadline_ms(action)
     }
 
     pub(crate) fn finished(&self, intent: &Intent, how: Option<Finish>) -> Outcome {

@@ -13,9 +13,9 @@ mod group;
 mod read_only;
 mod settings;
 
-pub use book::Watcher;
+pub use book::{Listing, Watcher};
 pub use counters::EngineCounters;
-pub use engine::{Backend, Engine, Parts};
+pub use engine::{Backend, Engine, NextBackend, Parts, Replacement};
 pub use primrack_adapter_api::{AdapterError, Console};
 pub use read_only::{READ_ONLY_SPACE, ReadOnly};
 pub use settings::EngineSettings;

@@ -38,6 +38,11 @@ impl NameIndex {
         places.insert_unique(hash, at, |at| hasher.hash_one(name_at(*at)));
         true
     }
+    /// Forgets a name. False when it had no place.
+    pub fn remove<'n>(&mut self, name: &str, name_at: impl Fn(u32) -> &'n str) -> bool {
+        let hash = self.hasher.hash_one(name);
+        self.places.find_entry(hash, |at| name_at(*at) == name).map(|entry| entry.remove()).is_ok()
+    }
     /// The place of a name.
     pub fn find<'n>(&self, name: &str, name_at: impl Fn(u32) -> &'n str) -> Option<u32> {
         self.places.find(self.hasher.hash_one(name), |at| name_at(*at) == name).copied()

@@ -1,7 +1,17 @@
-//! What there is: targets, the objects that show them, the people who may be named. Plain data,
-//! built once from configuration and shared by every room; a reload builds another.
+//! What there is: targets, the objects that show them, the people who may be named. Plain data that
+//! never changes once built and is shared by every room; a reload builds a successor.
+//!
+//! A place is valid for longer than one inventory, because it is held in menus, tasks and lists:
+//!
+//! ```text
+//! web-1 web-2 db-1          ids        web-1 web-2 db-1 web-3
+//!   0     1     2    ─succeed─▶          0     1     2     3
+//!                                              retired: found by place, no longer by id
+//! ```
+//! What stays keeps its place, what is new comes at the end, and what is gone keeps its place for an hour
+//! at least. So a catalogue whose machines come and go under ever new names does not grow without end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -9,7 +19,12 @@ use smol_str::SmolStr;
 use crate::group::{MAX_DEPTH, resolve, ring};
 use crate::{
     Address, BackendId, Group, GroupError, GroupId, GroupMistake, GroupPlan, NameIndex, ObjectId, TargetId,
+    UnixMs,
 };
+
+/// How long the place of something that is gone is given to nothing else, in milliseconds: longer than any
+/// menu is open and any command is under way.
+const REST_MS: i64 = 3_600_000;
 
 /// What kind of thing a target is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
@@ -47,7 +62,8 @@ pub struct TargetEntry {
     pub groups: Vec<GroupId>,
 }
 
-/// A target's place in [`Inventory::targets`]: small, cheap to copy, valid within one inventory.
+/// A target's place in [`Inventory::targets`]: small, cheap to copy. It holds in every later inventory of
+/// this run too; there it may be retired.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TargetIx(pub u32);
 
@@ -75,6 +91,8 @@ pub struct ObjectEntry {
     pub touch: TouchMode,
     /// Unit number and target, sorted by unit.
     pub units: Vec<(u8, TargetIx)>,
+    /// Units that showed something earlier in this run and show nothing now, to be drawn blank.
+    pub blank: Vec<u8>,
 }
 
 impl ObjectEntry {
@@ -130,10 +148,19 @@ pub struct Inventory {
     groups: BTreeMap<TargetIx, Group>,
     /// The groups that a target is a member of.
     within: BTreeMap<TargetIx, Vec<TargetIx>>,
+    /// Places of targets that are gone, and since when.
+    retired_targets: BTreeMap<u32, UnixMs>,
+    retired_objects: BTreeMap<u32, UnixMs>,
+    /// Groups that may have no target yet.
+    standing_groups: Vec<GroupId>,
 }
 
 fn id_of(objects: &[ObjectEntry], at: u32) -> &str {
     objects[at as usize].id.as_str()
+}
+
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
 }
 
 impl Inventory {
@@ -146,39 +173,144 @@ impl Inventory {
         objects: Vec<ObjectPlan>,
         people: Vec<Person>,
     ) -> Result<Self, InventoryError> {
-        let mut target_by_id = NameIndex::with_capacity(targets.len());
+        Self::default().succeed(targets, objects, people, UnixMs(0))
+    }
+
+    /// The inventory after this one. What has the same id keeps its place, what is missing is retired at
+    /// `now`, and what is new comes at the end or into a place that has been retired for an hour.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn succeed(
+        &self,
+        targets: Vec<TargetEntry>,
+        objects: Vec<ObjectPlan>,
+        people: Vec<Person>,
+        now: UnixMs,
+    ) -> Result<Self, InventoryError> {
+        let mut next = Self { people, ..Self::default() };
+        next.place_targets(self, targets, now)?;
+        next.place_objects(self, objects, now)?;
+        Ok(next)
+    }
+
+    fn place_targets(
+        &mut self,
+        old: &Self,
+        targets: Vec<TargetEntry>,
+        now: UnixMs,
+    ) -> Result<(), InventoryError> {
+        let mut names = NameIndex::with_capacity(targets.len());
         for (at, target) in targets.iter().enumerate() {
-            let at = u32::try_from(at).unwrap_or(u32::MAX);
-            if !target_by_id.insert(target.id.as_str(), at, |at| targets[at as usize].id.as_str()) {
+            if !names.insert(target.id.as_str(), place(at), |at| targets[at as usize].id.as_str()) {
                 return Err(InventoryError::TargetTwice(target.id.clone()));
             }
         }
-        let mut shown_by = vec![Vec::new(); targets.len()];
-        let mut object_by_id = NameIndex::with_capacity(objects.len());
-        let mut entries: Vec<ObjectEntry> = Vec::with_capacity(objects.len());
-        for (at, (id, label, touch, named)) in objects.into_iter().enumerate() {
-            let at = u32::try_from(at).unwrap_or(u32::MAX);
+        let gone: HashMap<&str, u32> =
+            old.retired_targets.keys().map(|at| (old.targets[*at as usize].id.as_str(), *at)).collect();
+        let known = |id: &str| old.find_target(id).map(|ix| ix.0).or_else(|| gone.get(id).copied());
+        // Places that rest long enough, but for those whose target comes back now.
+        let mut free = old
+            .retired_targets
+            .iter()
+            .filter(|(_, since)| now.0 - since.0 > REST_MS)
+            .map(|(at, _)| *at)
+            .filter(|at| {
+                let id = |at: u32| targets[at as usize].id.as_str();
+                names.find(old.targets[*at as usize].id.as_str(), id).is_none()
+            })
+            .collect::<Vec<u32>>()
+            .into_iter();
+        let mut end = place(old.targets.len());
+        let places: Vec<u32> = targets
+            .iter()
+            .map(|target| {
+                known(target.id.as_str()).or_else(|| free.next()).unwrap_or_else(|| {
+                    end += 1;
+                    end - 1
+                })
+            })
+            .collect();
+        let mut all: Vec<Option<TargetEntry>> = vec![None; end as usize];
+        for (at, target) in places.iter().zip(targets) {
+            all[*at as usize] = Some(target);
+        }
+        for (at, entry) in all.iter().enumerate() {
+            if entry.is_none() {
+                let since = old.retired_targets.get(&place(at)).copied().unwrap_or(now);
+                self.retired_targets.insert(place(at), since);
+            }
+        }
+        self.targets = all
+            .into_iter()
+            .enumerate()
+            .map(|(at, entry)| entry.unwrap_or_else(|| old.targets[at].clone()))
+            .collect();
+        self.target_by_id = NameIndex::with_capacity(places.len());
+        for at in places {
+            let id = |at: u32| self.targets[at as usize].id.as_str();
+            self.target_by_id.insert(id(at), at, id);
+        }
+        Ok(())
+    }
+
+    fn place_objects(
+        &mut self,
+        old: &Self,
+        objects: Vec<ObjectPlan>,
+        now: UnixMs,
+    ) -> Result<(), InventoryError> {
+        let gone: HashMap<&str, u32> =
+            old.retired_objects.keys().map(|at| (id_of(&old.objects, *at), *at)).collect();
+        let mut all: Vec<Option<ObjectEntry>> = vec![None; old.objects.len()];
+        all.reserve_exact(objects.len());
+        self.shown_by = vec![Vec::new(); self.targets.len()];
+        for (id, label, touch, named) in objects {
+            let at = old.find_object(id.as_str()).or_else(|| gone.get(id.as_str()).copied());
+            let at = at.unwrap_or_else(|| {
+                all.push(None);
+                place(all.len() - 1)
+            });
             let mut units = Vec::with_capacity(named.len());
             for (unit, target) in named {
-                let id_at = |at: u32| targets[at as usize].id.as_str();
-                let Some(ix) = target_by_id.find(target.as_str(), id_at).map(TargetIx) else {
+                let Some(ix) = self.find_target(target.as_str()) else {
                     return Err(InventoryError::NoTarget { object: id, unit, target });
                 };
-                shown_by[ix.0 as usize].push((at, unit));
+                self.shown_by[ix.0 as usize].push((at, unit));
                 units.push((unit, ix));
             }
             units.sort_unstable_by_key(|(unit, _)| *unit);
-            let fresh = object_by_id.insert(id.as_str(), at, |at| id_of(&entries, at));
-            if !fresh {
+            let blank = match old.objects.get(at as usize) {
+                Some(was) => {
+                    let shown = |unit: &u8| units.binary_search_by_key(unit, |(n, _)| *n).is_ok();
+                    let before = was.units.iter().map(|(unit, _)| *unit).chain(was.blank.iter().copied());
+                    before.filter(|unit| !shown(unit)).collect()
+                }
+                None => Vec::new(),
+            };
+            if all[at as usize].is_some() {
                 return Err(InventoryError::ObjectTwice(id));
             }
-            entries.push(ObjectEntry { id, label, touch, units });
+            let entry = ObjectEntry { id, label, touch, units, blank };
+            let known = |at: u32| all[at as usize].as_ref().map_or("", |entry| entry.id.as_str());
+            if !self.object_by_id.insert(entry.id.as_str(), at, known) {
+                return Err(InventoryError::ObjectTwice(entry.id));
+            }
+            all[at as usize] = Some(entry);
         }
-        for shown in &mut shown_by {
+        let finish = |(at, entry): (usize, Option<ObjectEntry>)| {
+            entry.unwrap_or_else(|| {
+                let was = &old.objects[at];
+                let since = old.retired_objects.get(&place(at)).copied().unwrap_or(now);
+                self.retired_objects.insert(place(at), since);
+                ObjectEntry { units: Vec::new(), blank: Vec::new(), ..was.clone() }
+            })
+        };
+        self.objects = all.into_iter().enumerate().map(finish).collect();
+        for shown in &mut self.shown_by {
             shown.shrink_to_fit();
         }
-        let (groups, within) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { targets, objects: entries, people, target_by_id, object_by_id, shown_by, groups, within })
+        Ok(())
     }
     /// Adds the groups of targets; each stands for a target of kind [`TargetKind::Group`].
     ///
@@ -196,7 +328,8 @@ impl Inventory {
             }
         }
         wrong.extend(nested(&groups, &self.targets));
-        let without = self.targets.iter().filter(|target| target.kind == TargetKind::Group);
+        let without =
+            self.live_targets().map(|(_, target)| target).filter(|target| target.kind == TargetKind::Group);
         for target in without.filter(|target| plans.iter().all(|plan| plan.target != target.id)) {
             wrong.push(GroupError { group: target.id.clone(), member: None, what: GroupMistake::Empty });
         }
@@ -225,20 +358,69 @@ impl Inventory {
     pub fn within(&self, ix: TargetIx) -> &[TargetIx] {
         self.within.get(&ix).map_or(&[], Vec::as_slice)
     }
-    /// All targets; a [`TargetIx`] is a place in here.
+
+    /// Names groups that are known although no target may be in them yet: those that rules of discovery give.
+    #[must_use]
+    pub fn with_standing_groups(mut self, groups: Vec<GroupId>) -> Self {
+        self.standing_groups = groups;
+        self
+    }
+
+    /// All places of targets, those of retired ones too; a [`TargetIx`] is a place in here.
     #[must_use]
     pub fn targets(&self) -> &[TargetEntry] {
         &self.targets
     }
-    /// All objects; the first number of [`Self::shown_by`] is a place in here.
+    /// The targets that there are, with their places.
+    pub fn live_targets(&self) -> impl Iterator<Item = (TargetIx, &TargetEntry)> {
+        let all = (0u32..).zip(&self.targets);
+        all.filter(|(at, _)| !self.retired_targets.contains_key(at)).map(|(at, entry)| (TargetIx(at), entry))
+    }
+    /// How many targets there are.
+    #[must_use]
+    pub fn target_count(&self) -> usize {
+        self.targets.len() - self.retired_targets.len()
+    }
+    /// Whether the target at a place is gone. A place beyond the end counts as gone.
+    #[must_use]
+    pub fn is_retired(&self, ix: TargetIx) -> bool {
+        ix.0 as usize >= self.targets.len() || self.retired_targets.contains_key(&ix.0)
+    }
+    /// Since when a target of that id is gone, if there was one. Forgotten when its place is used again.
+    #[must_use]
+    pub fn gone_since(&self, id: &str) -> Option<UnixMs> {
+        let of =
+            |(at, since): (&u32, &UnixMs)| (self.targets[*at as usize].id.as_str() == id).then_some(*since);
+        self.retired_targets.iter().find_map(of)
+    }
+    /// All places of objects, those of retired ones too; the first number of [`Self::shown_by`] is a place in here.
     #[must_use]
     pub fn objects(&self) -> &[ObjectEntry] {
         &self.objects
+    }
+    /// The objects that there are, with their places.
+    pub fn live_objects(&self) -> impl Iterator<Item = (u32, &ObjectEntry)> {
+        (0u32..).zip(&self.objects).filter(|(at, _)| !self.retired_objects.contains_key(at))
+    }
+    /// How many objects there are.
+    #[must_use]
+    pub fn object_count(&self) -> usize {
+        self.objects.len() - self.retired_objects.len()
+    }
+    /// Whether the object at a place is gone.
+    #[must_use]
+    pub fn is_object_retired(&self, at: u32) -> bool {
+        at as usize >= self.objects.len() || self.retired_objects.contains_key(&at)
     }
     /// Everybody who is named.
     #[must_use]
     pub fn people(&self) -> &[Person] {
         &self.people
+    }
+    /// The groups of targets that may have no target yet.
+    #[must_use]
+    pub fn standing_groups(&self) -> &[GroupId] {
+        &self.standing_groups
     }
     /// The target at a place.
     #[must_use]
@@ -295,80 +477,8 @@ fn nested(groups: &BTreeMap<TargetIx, Group>, targets: &[TargetEntry]) -> Vec<Gr
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::{MemberPlan, OnFailure, Ready};
-
-    use super::*;
-
-    fn target(id: &str, kind: TargetKind) -> TargetEntry {
-        TargetEntry {
-            id: TargetId::new(id).unwrap(),
-            label: id.into(),
-            kind,
-            backend: BackendId::new("local").unwrap(),
-            address: Address(id.into()),
-            protected: false,
-            groups: Vec::new(),
-        }
-    }
-    fn plan(group: &str, members: &[(&str, &[&str])]) -> GroupPlan {
-        let id = |id: &&str| TargetId::new(id).unwrap();
-        let member = |(target, after): &(&str, &[&str])| MemberPlan {
-            target: id(target),
-            after: after.iter().map(id).collect(),
-            ready: Ready::On,
-            ready_within_ms: 1000,
-        };
-        GroupPlan {
-            target: id(&group),
-            members: members.iter().map(member).collect(),
-            parallel: 4,
-            on_failure: OnFailure::Stop,
-        }
-    }
-    fn mistakes(plans: &[GroupPlan]) -> Vec<String> {
-        let machines = ["a", "b", "c"].map(|id| target(id, TargetKind::Machine));
-        let groups = ["g", "h"].map(|id| target(id, TargetKind::Group));
-        let alarm = target("heat", TargetKind::Alarm);
-        let targets = machines.into_iter().chain(groups).chain([alarm]).collect();
-        let inventory = Inventory::new(targets, Vec::new(), Vec::new()).unwrap();
-        match inventory.with_groups(plans) {
-            Ok(inventory) => {
-                let g = inventory.find_target("g").unwrap();
-                for member in &inventory.group(g).unwrap().members {
-                    assert!(inventory.within(member.target).contains(&g));
-                }
-                Vec::new()
-            }
-            Err(wrong) => wrong.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    #[test]
-    fn groups_of_groups_are_fine_and_every_mistake_is_named_at_once() {
-        let h = plan("h", &[("c", &[])]);
-        assert_eq!(mistakes(&[plan("g", &[("a", &[]), ("b", &["a"]), ("h", &["b"])]), h.clone()]), [""; 0]);
-        assert_eq!(
-            mistakes(&[plan("g", &[("a", &["b"]), ("b", &["a"])]), h.clone()]),
-            ["group g: its members wait for each other: a after b after a"]
-        );
-        assert_eq!(
-            mistakes(&[plan("g", &[("h", &[])]), plan("h", &[("g", &[])])]),
-            ["group g: it contains itself: g contains h contains g"]
-        );
-        assert_eq!(
-            mistakes(&[plan("g", &[("x", &[]), ("a", &["c"]), ("a", &[]), ("heat", &[])])]),
-            [
-                "group g: member x is no target",
-                "group g: a comes after c, which is no member of the group",
-                "group g: member a is named twice",
-                "group g: member heat is an alarm: an alarm is acknowledged by itself, not started and stopped with others",
-                "group h: it has no members: name at least one",
-            ]
-        );
-        assert_eq!(
-            mistakes(&[plan("a", &[("b", &[])]), plan("g", &[("a", &[])]), h]),
-            ["group a: there is no target of kind group that is called so"]
-        );
-    }
-}
+#[path = "group_tests.rs"]
+mod group_tests;
+#[cfg(test)]
+#[path = "inventory_tests.rs"]
+mod tests;

@@ -13,6 +13,7 @@ mod index;
 mod intent;
 mod inventory;
 mod kind;
+mod places;
 mod power;
 mod receipt;
 mod state;
@@ -30,6 +31,7 @@ pub use intent::{Command, Edge, Intent, OriginKey, Via};
 pub use inventory::{
     Inventory, InventoryError, ObjectEntry, ObjectPlan, Person, TargetEntry, TargetIx, TargetKind, TouchMode,
 };
+pub use places::Places;
 pub use power::{Cause, Power};
 pub use receipt::{Receipt, Refusal, RefusalCode, Verdict};
 pub use state::{

@@ -132,8 +132,7 @@ pub fn control_routes(state: ControlState) -> Router {
 }
 
 fn all(engine: &Engine) -> Vec<Change> {
-    let count = u32::try_from(engine.inventory().targets().len()).unwrap_or(u32::MAX);
-    (0..count).map(|ix| change(engine, TargetIx(ix))).collect()
+    engine.inventory().live_targets().map(|(ix, _)| change(engine, ix)).collect()
 }
 
 fn change(engine: &Engine, ix: TargetIx) -> Change {
@@ -173,6 +172,7 @@ async fn journal(State(state): State<ControlState>) -> Json<serde_json::Value> {
 /// One JSON object a line: all states, then each change. Who falls behind gets all states again.
 async fn watch(State(state): State<ControlState>) -> Response {
     let mut changes = state.engine.subscribe();
+    let mut replaced = state.engine.watch_replaced();
     let engine = Arc::clone(&state.engine);
     let (tx, rx) = tokio::sync::mpsc::channel::<Bytes>(64);
     tokio::spawn(async move {
@@ -187,6 +187,10 @@ async fn watch(State(state): State<ControlState>) -> Response {
             }
             let next = tokio::select! {
                 next = changes.recv() => next,
+                Ok(()) = replaced.changed() => {
+                    batch = all(&engine);
+                    continue;
+                }
                 () = tx.closed() => return,
                 // Its last word is the end of the stream.
                 () = engine.stopped() => return,
@@ -287,6 +291,9 @@ async fn touch(State(state): State<ControlState>, Json(asked): Json<Touch>) -> R
     };
     let Some(ix) = ix else {
         let why = match &at {
+            Where::Target(target) if inventory.gone_since(target.as_str()).is_some() => {
+                format!("{target} is not in the configuration any more")
+            }
             Where::Target(target) => format!("there is no target called {target}"),
             Where::Unit { object, unit } if inventory.object(object.as_str()).is_none() => {
                 format!("there is no object called {object} (asked for its unit {unit})")

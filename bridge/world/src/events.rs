@@ -71,7 +71,8 @@ impl World {
                 entry(who, self.choose(at, id, menu, avatar(who, name), text.trim()).await)
             }
             EventKind::Error { text } => {
-                let object = &self.inventory.objects()[at].id;
+                let inventory = self.inventory();
+                let object = &inventory.objects()[at].id;
                 tracing::warn!(%object, text = clip(text, 256), "the script reports trouble");
                 self.counters.reason("script-error");
                 if let Some(audit) = self.audit.get() {
@@ -83,7 +84,8 @@ impl World {
     }
 
     async fn touch(&self, at: usize, id: &EventId, unit: u8, actor: Actor) -> AnswerVerdict {
-        let object = &self.inventory.objects()[at];
+        let inventory = self.inventory();
+        let object = &inventory.objects()[at];
         let Some(engine) = self.engine.get() else { return not_offered("The bridge is starting.") };
         let Some(target) = object.target(unit) else {
             let say = format!(
@@ -93,7 +95,7 @@ impl World {
             return AnswerVerdict::Refused { code: code(RefusalCode::NoTarget), say: clip(&say, words::SAY) };
         };
         let deed = Deed { at, id, actor, unit, target };
-        let kind = self.inventory.target(target).kind;
+        let kind = inventory.target(target).kind;
         let state = engine.state(target);
         let direct = match object.touch {
             TouchMode::Menu => None,
@@ -138,7 +140,8 @@ impl World {
             }
         };
         let deed = Deed { at, id, actor, unit, target };
-        let entry = self.inventory.target(target);
+        let inventory = self.inventory();
+        let entry = inventory.target(target);
         if pick == CANCEL {
             return AnswerVerdict::Noted;
         }
@@ -168,7 +171,7 @@ impl World {
     fn not_offered(&self, at: usize, why: &'static str) -> AnswerVerdict {
         self.counters.reason(RefusalCode::NotOffered.token());
         if let Some(audit) = self.audit.get() {
-            audit.note(RefusalCode::NotOffered.token(), self.inventory.objects()[at].id.as_str(), why);
+            audit.note(RefusalCode::NotOffered.token(), self.inventory().objects()[at].id.as_str(), why);
         }
         not_offered(why)
     }
@@ -178,7 +181,7 @@ impl World {
             id: IntentId::now(),
             actor: deed.actor.clone(),
             action,
-            target: self.inventory.target(deed.target).id.clone(),
+            target: self.inventory().target(deed.target).id.clone(),
             via: self.via(deed),
             origin: Some(self.origin(deed.at, deed.id)),
             at: UnixMs::now(),
@@ -192,9 +195,10 @@ impl World {
         question: Question,
         state: &primrack_model::TargetState,
     ) -> AnswerVerdict {
-        let entry = self.inventory.target(deed.target);
+        let inventory = self.inventory();
+        let entry = inventory.target(deed.target);
         let now = UnixMs::now();
-        let for_s = self.settings.menu_s;
+        let for_s = self.settings.load().menu_s;
         let id = SmolStr::new(format!("{:016x}", rand_u64()));
         let verdict = match &question {
             Question::Actions(actions) => AnswerVerdict::Menu {
@@ -237,11 +241,14 @@ impl World {
     }
 
     fn via(&self, deed: &Deed<'_>) -> Via {
-        let object = self.inventory.objects()[deed.at].id.clone();
+        let object = self.inventory().objects()[deed.at].id.clone();
         Via { edge: Edge::World, object: Some(object), unit: Some(deed.unit) }
     }
     fn origin(&self, at: usize, id: &EventId) -> OriginKey {
-        OriginKey { source: self.inventory.objects()[at].id.clone().into(), event: SmolStr::new(id.as_str()) }
+        OriginKey {
+            source: self.inventory().objects()[at].id.clone().into(),
+            event: SmolStr::new(id.as_str()),
+        }
     }
 }
 

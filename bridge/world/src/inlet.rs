@@ -69,16 +69,17 @@ impl World {
             return Err(Fault::Malformed);
         }
         let now = UnixMs::now();
-        let at = self.inventory.find_object(header.object).ok_or(Fault::UnknownObject)? as usize;
+        let at = self.inventory().find_object(header.object).ok_or(Fault::UnknownObject)? as usize;
         if !self.keys().knows(header.object) {
             return Err(Fault::UnknownObject);
         }
         let keys = self.keys();
         let key = keys.find(header.object, header.key_id, now).ok_or(Fault::UnknownKey)?;
         let signed = unverified.verify(&key.secret)?;
+        let settings = self.settings.load();
         let mut station = self.station(at);
         let body = signed.admit(now.seconds(), self.nonce, &mut station.window);
-        let allowed = station.allow(now, self.settings.requests_per_s, self.settings.request_burst);
+        let allowed = station.allow(now, settings.requests_per_s, settings.request_burst);
         let last = station.window.last();
         if body.is_ok()
             && let Some(line) = &mut station.line
@@ -113,9 +114,10 @@ impl World {
             Err((fault, last)) => self.signed_refusal(at, fault, Some(last)),
         };
         let body = serde_json::to_string(&answer).unwrap_or_else(|_| "{}".to_owned());
+        let inventory = self.inventory();
         let sealing = Sealing {
             dir: Dir::Answer,
-            object: self.inventory.objects()[at].id.as_str(),
+            object: inventory.objects()[at].id.as_str(),
             key_id: key.as_str(),
             secret: &secret,
             form,
@@ -127,7 +129,7 @@ impl World {
     }
 
     fn signed_refusal(&self, at: usize, fault: Fault, last: Option<u32>) -> Answer {
-        self.count(fault, self.inventory.objects()[at].id.as_str());
+        self.count(fault, self.inventory().objects()[at].id.as_str());
         Answer::Refused(Refused {
             refused: SmolStr::new_static(fault.token()),
             say: fault.words().to_owned(),

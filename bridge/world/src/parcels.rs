@@ -23,7 +23,8 @@ impl World {
         station: &mut Station,
         now: UnixMs,
     ) -> (String, UnitSet, Vec<primrack_wire::world::Tell>) {
-        let entry = &self.inventory.objects()[at];
+        let inventory = self.inventory();
+        let entry = &inventory.objects()[at];
         let mut tells = station.take_tells();
         if !tells.is_empty() {
             let told = fit(&tells, AROUND + 2, BODY_ROOM);
@@ -40,19 +41,26 @@ impl World {
         let mut units = UnitSet::default();
         if let Some(engine) = self.engine.get() {
             for place in station.dirty.iter() {
-                let Some((unit, ix)) = entry.units.get(place) else {
+                let shown = entry.units.get(place);
+                let blank = entry.blank.get(place.saturating_sub(entry.units.len()));
+                if shown.is_none() && blank.is_none() {
                     station.dirty.remove(place);
                     continue;
-                };
+                }
                 let before = body.len();
                 match (units.is_empty(), tells.is_empty()) {
                     (true, true) => body.extend_from_slice(br#""list":["#),
                     (true, false) => body.extend_from_slice(br#","list":["#),
                     (false, _) => body.push(b','),
                 }
-                let target = self.inventory.target(*ix);
-                let simulated = engine.capabilities(*ix).simulated;
-                write(&mut body, &words::unit(*unit, target, &engine.state(*ix), simulated, now));
+                match (shown, blank) {
+                    (Some((unit, ix)), _) => {
+                        let target = inventory.target(*ix);
+                        let simulated = engine.capabilities(*ix).simulated;
+                        write(&mut body, &words::unit(*unit, target, &engine.state(*ix), simulated, now));
+                    }
+                    (None, unit) => write(&mut body, &words::blank(unit.copied().unwrap_or_default())),
+                }
                 if body.len() + "]}".len() > BODY_ROOM {
                     body.truncate(before);
                     break;
@@ -73,7 +81,8 @@ impl World {
 
     fn acknowledged(&self, at: usize, station: &mut Station, answer: &Bytes) -> Option<Ack> {
         let in_flight = station.in_flight.as_deref()?;
-        let object = self.inventory.objects()[at].id.as_str();
+        let inventory = self.inventory();
+        let object = inventory.objects()[at].id.as_str();
         let unverified = Unverified::parse(answer).ok().filter(|it| it.header.object == object)?;
         let keys = self.keys();
         let key = keys.find(object, in_flight.key.as_str(), UnixMs::now())?;
@@ -101,7 +110,8 @@ impl Parcels for World {
         station.push_seq = seq.0;
         let line = station.line.as_ref()?;
         let (url, key_id, form) = (Arc::clone(&line.callback), line.key.clone(), line.facts.form);
-        let id = self.inventory.objects()[at].id.as_str();
+        let inventory = self.inventory();
+        let id = inventory.objects()[at].id.as_str();
         let keys = self.keys();
         let Some(key) = keys.find(id, key_id.as_str(), now) else {
             // Its key ended: it has to register with the new one.

@@ -23,7 +23,7 @@ enum Claim {
 impl World {
     pub(crate) async fn register(&self, at: usize, asked: Register, key: KeyId, form: Form) -> Answer {
         let now = UnixMs::now();
-        let object = self.inventory.objects()[at].id.clone();
+        let object = self.inventory().objects()[at].id.clone();
         let callback = match self.guard.check_url(&asked.url) {
             Ok(callback) => Arc::new(callback),
             Err(refusal) => {
@@ -79,7 +79,7 @@ impl World {
                 Some(Box::new(Line { facts, callback, key, heard: now, silent: None, dead: false }));
             station.rival = None;
             if !renewed {
-                station.dirty = UnitSet::first(self.inventory.objects()[at].units.len());
+                station.dirty = UnitSet::all_of(&self.inventory().objects()[at]);
             }
             renewed
         };
@@ -87,7 +87,7 @@ impl World {
             tracing::info!(%object, "registered");
             self.resume(at, &url);
         }
-        Answer::Registered { ok: SmolStr::new_static("registered"), renew: self.settings.renew_s }
+        Answer::Registered { ok: SmolStr::new_static("registered"), renew: self.settings.load().renew_s }
     }
 
     /// Who may hold the id. The present holder may renew from anywhere; another only when it is the

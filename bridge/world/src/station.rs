@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use primrack_model::{Action, TargetIx, UnixMs};
+use primrack_model::{Action, ObjectEntry, TargetIx, UnixMs};
 use primrack_wire::world::{AnswerEntry, EventId, Form, KeyId, Seq, SeqWindow, Tell};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -111,6 +111,10 @@ impl UnitSet {
         }
         set
     }
+    /// All that an object shows, and what it shows no more.
+    pub(crate) fn all_of(object: &ObjectEntry) -> Self {
+        Self::first(object.units.len() + object.blank.len())
+    }
     pub(crate) fn add(&mut self, other: Self) {
         for (mine, theirs) in self.0.iter_mut().zip(other.0) {
             *mine |= theirs;
@@ -153,6 +157,27 @@ struct Allowance {
 }
 
 impl Station {
+    /// It is an object no more. What keeps old messages from being taken again stays, should it come back.
+    pub(crate) fn leave(&mut self) {
+        let Self {
+            line,
+            window: _,
+            push_seq: _,
+            dirty,
+            in_flight,
+            ping,
+            rival,
+            allowance: _,
+            tells,
+            recent: _,
+            menus,
+        } = self;
+        (*line, *in_flight, *rival) = (None, None, None);
+        (*dirty, *ping) = (UnitSet::default(), false);
+        tells.clear();
+        menus.clear();
+    }
+
     /// Takes one request from the object's share.
     pub(crate) fn allow(&mut self, now: UnixMs, per_s: f32, burst: f32) -> bool {
         let Allowance { tokens, at } = self.allowance.unwrap_or(Allowance { tokens: burst, at: now });

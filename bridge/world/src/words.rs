@@ -41,6 +41,19 @@ pub(crate) fn unit(
     }
 }
 
+/// What a unit shows that showed something earlier and shows nothing now.
+pub(crate) fn blank(unit: u8) -> UnitState {
+    UnitState {
+        u: unit,
+        s: SmolStr::new_static(Power::Unknown.token()),
+        l: SmolStr::default(),
+        w: SmolStr::default(),
+        n: SmolStr::default(),
+        o: false,
+        m: false,
+    }
+}
+
 fn age(seen: UnixMs, now: UnixMs) -> String {
     match seen.age_at(now).as_secs() {
         s @ 0..120 => format!("{s} s"),

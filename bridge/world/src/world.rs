@@ -3,9 +3,12 @@
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use primrack_engine::{Engine, Watcher};
-use primrack_model::{ActorKind, Intent, Inventory, ObjectId, Outcome, TargetIx, UnixMs};
+use primrack_model::{
+    ActorKind, Intent, Inventory, ObjectEntry, ObjectId, Outcome, Places, TargetIx, UnixMs,
+};
 use primrack_wire::world::{KeyId, Nonce, Tell};
 use prometheus_client::registry::Registry;
 use serde::Serialize;
@@ -15,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::counters::WorldCounters;
-use crate::delivery::{Callback, Delivery, DeliverySettings, Guard, ObjectIx, PaceGroup};
+use crate::delivery::{AllowRule, Callback, Delivery, DeliverySettings, Guard, ObjectIx, PaceGroup};
 use crate::station::{Line, Registration, RivalState, Station, UnitSet};
 use crate::{Keyring, WorldSettings, words};
 
@@ -67,14 +70,14 @@ pub struct ObjectStatus {
 /// The region side.
 pub struct World {
     pub(crate) engine: OnceLock<Arc<Engine>>,
-    pub(crate) inventory: Arc<Inventory>,
+    inventory: ArcSwap<Inventory>,
     keys: RwLock<Arc<Keyring>>,
     pub(crate) guard: Guard,
-    pub(crate) settings: WorldSettings,
+    pub(crate) settings: ArcSwap<WorldSettings>,
     pub(crate) nonce: Nonce,
     pub(crate) counters: WorldCounters,
     pub(crate) audit: OnceLock<Audit>,
-    stations: Vec<Mutex<Station>>,
+    stations: Places<Mutex<Station>>,
     delivery: OnceLock<Arc<Delivery>>,
     /// The second in which the audit last heard that messages are turned away.
     pub(crate) busy_noted: AtomicI64,
@@ -82,7 +85,7 @@ pub struct World {
 
 impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("World").field("objects", &self.stations.len()).finish_non_exhaustive()
+        f.debug_struct("World").field("objects", &self.inventory().objects().len()).finish_non_exhaustive()
     }
 }
 
@@ -91,13 +94,13 @@ impl World {
     #[must_use]
     pub fn new(parts: WorldParts, inventory: Arc<Inventory>) -> (Arc<Self>, DeliverySettings) {
         let WorldParts { keys, guard, delivery, settings, nonce, kept } = parts;
-        let stations = inventory.objects().iter().map(|_| Mutex::default()).collect();
+        let stations = Places::new(inventory.objects().len(), Mutex::default);
         let world = Arc::new(Self {
             engine: OnceLock::new(),
-            inventory,
+            inventory: ArcSwap::new(inventory),
             keys: RwLock::new(Arc::new(keys)),
             guard,
-            settings,
+            settings: ArcSwap::from_pointee(settings),
             nonce,
             counters: WorldCounters::default(),
             audit: OnceLock::new(),
@@ -140,11 +143,10 @@ impl World {
                 audit.run(stop).await;
             }
         });
-        for at in 0..self.stations.len() {
+        for (at, entry) in self.inventory().objects().iter().enumerate() {
             let known = {
                 let mut station = self.station(at);
-                let units = self.inventory.objects()[at].units.len();
-                station.dirty = UnitSet::first(units);
+                station.dirty = UnitSet::all_of(entry);
                 station.line.as_ref().map(|line| Arc::clone(&line.callback))
             };
             if let Some(url) = known {
@@ -154,7 +156,7 @@ impl World {
     }
 
     fn restore(&self, object: &str, bytes: &[u8]) -> Result<(), String> {
-        let at = self.inventory.find_object(object).ok_or("it is configured no more")? as usize;
+        let at = self.inventory().find_object(object).ok_or("it is configured no more")? as usize;
         let facts: Registration = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         let key = KeyId::new(&facts.key_id).ok_or("its key id is none")?;
         self.keys().find(object, key.as_str(), UnixMs::now()).ok_or("its key is valid no more")?;
@@ -165,8 +167,31 @@ impl World {
         Ok(())
     }
 
+    /// What there is now.
+    pub(crate) fn inventory(&self) -> Arc<Inventory> {
+        self.inventory.load_full()
+    }
+    /// Takes other settings from now on.
+    pub fn change_settings(&self, settings: WorldSettings) {
+        self.settings.store(Arc::new(settings));
+    }
+    /// Allows other callbacks from now on; a registration whose callback is allowed no more stays silent.
+    pub fn change_callbacks(&self, allow: Vec<AllowRule>) {
+        self.guard.allow_only(allow);
+        let now = UnixMs::now();
+        for (at, _) in self.inventory().live_objects() {
+            if let Some(line) = &mut self.station(at as usize).line
+                && self.guard.check_url(&line.facts.url).is_err()
+            {
+                line.dead = true;
+                line.silent = line.silent.or(Some(now));
+            }
+        }
+    }
+
     /// The keys that hold now.
-    pub(crate) fn keys(&self) -> Arc<Keyring> {
+    #[must_use]
+    pub fn keys(&self) -> Arc<Keyring> {
         Arc::clone(&self.keys.read())
     }
     /// Takes another set of keys from now on: how a key is changed, or an object enrolled, without a restart.
@@ -204,8 +229,8 @@ impl World {
     #[must_use]
     pub fn objects(&self) -> Vec<ObjectStatus> {
         let keys = self.keys();
-        let status = |(at, entry): (usize, &primrack_model::ObjectEntry)| {
-            let station = self.station(at);
+        let status = |(at, entry): (u32, &ObjectEntry)| {
+            let station = self.station(at as usize);
             let line = station.line.as_deref();
             ObjectStatus {
                 object: entry.id.clone(),
@@ -224,15 +249,16 @@ impl World {
                 waiting: station.dirty.iter().count(),
             }
         };
-        self.inventory.objects().iter().enumerate().map(status).collect()
+        self.inventory().live_objects().map(status).collect()
     }
 }
 
 impl Watcher for World {
     fn changed(&self, target: TargetIx) {
-        for (at, unit) in self.inventory.shown_by(target) {
+        let inventory = self.inventory();
+        for (at, unit) in inventory.shown_by(target) {
             let at = *at as usize;
-            let entry = &self.inventory.objects()[at];
+            let entry = &inventory.objects()[at];
             if let Ok(place) = entry.units.binary_search_by_key(unit, |(n, _)| *n) {
                 let reachable = {
                     let mut station = self.station(at);
@@ -247,17 +273,69 @@ impl Watcher for World {
     }
 
     fn ended(&self, target: TargetIx, intent: &Intent, outcome: &Outcome) {
-        let Some(at) =
-            intent.via.object.as_ref().and_then(|object| self.inventory.find_object(object.as_str()))
-        else {
-            return;
-        };
+        let inventory = self.inventory();
+        let object = intent.via.object.as_ref();
+        let Some(at) = object.and_then(|object| inventory.find_object(object.as_str())) else { return };
         if intent.actor.kind != ActorKind::Avatar {
             return;
         }
-        if let Some(say) = words::ended(self.inventory.target(target), intent.action, outcome) {
+        if let Some(say) = words::ended(inventory.target(target), intent.action, outcome) {
             self.station(at as usize).tell(Tell { who: intent.actor.id.clone(), say });
             self.wake(at as usize);
         }
+    }
+
+    fn replaced(&self, inventory: &Arc<Inventory>) {
+        self.stations.grow(inventory.objects().len(), Mutex::default);
+        let old = self.inventory.swap(Arc::clone(inventory));
+        for (at, entry) in inventory.objects().iter().enumerate() {
+            let place = u32::try_from(at).unwrap_or(u32::MAX);
+            let was = old.objects().get(at).filter(|_| !old.is_object_retired(place));
+            if inventory.is_object_retired(place) {
+                if was.is_some() {
+                    self.remove(at, &entry.id);
+                }
+                continue;
+            }
+            let reachable = {
+                let mut station = self.station(at);
+                let same = was.is_some_and(|was| was.units == entry.units && was.blank == entry.blank);
+                if same {
+                    // Labels and kinds may be others: places mean the same.
+                    for (at, (_, ix)) in entry.units.iter().enumerate() {
+                        if old.targets().get(ix.0 as usize) != Some(inventory.target(*ix)) {
+                            station.dirty.insert(at);
+                        }
+                    }
+                } else {
+                    // What is on its way counts by places that mean something else now.
+                    station.dirty = UnitSet::all_of(entry);
+                    if let Some(in_flight) = &mut station.in_flight {
+                        in_flight.units = UnitSet::default();
+                    }
+                }
+                !station.dirty.is_empty() && station.line.as_ref().is_some_and(|line| !line.dead)
+            };
+            if reachable {
+                self.wake(at);
+            }
+        }
+    }
+}
+
+impl World {
+    /// An object is configured no more: nothing is sent to it, and it has to register anew if it comes back.
+    fn remove(&self, at: usize, object: &ObjectId) {
+        self.station(at).leave();
+        if let Some(delivery) = self.delivery.get() {
+            delivery.forget(ObjectIx(u32::try_from(at).unwrap_or(u32::MAX)));
+        }
+        let Some(engine) = self.engine.get().cloned() else { return };
+        let object = object.to_string();
+        tokio::spawn(async move {
+            if let Err(error) = engine.journal().put(SPACE, object, None).await {
+                tracing::warn!(%error, "a registration is kept although its object is gone: the next start drops it");
+            }
+        });
     }
 }

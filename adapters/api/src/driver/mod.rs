@@ -19,6 +19,7 @@ mod settings;
 mod sink;
 mod status;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -56,6 +57,8 @@ struct Shared {
     wake: Notify,
     health: Mutex<Health>,
     counters: Counters,
+    /// Its task has ended.
+    ended: CancellationToken,
 }
 
 struct Health {
@@ -78,6 +81,22 @@ impl Driver {
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Arc<Self> {
+        Self::start_after(None, backend, adapter, settings, watched, sink, tasks, stop)
+    }
+
+    /// [`Self::start`], once the task of `before` has ended: the backend's former driver, which was told
+    /// to stop. What it reported comes before anything of the new one.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a driver, each of another type")]
+    pub fn start_after(
+        before: Option<Arc<Self>>,
+        backend: BackendId,
+        adapter: Arc<dyn Adapter>,
+        settings: DriverSettings,
+        watched: Vec<Address>,
+        sink: Arc<dyn Sink>,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
         let shared = Arc::new(Shared {
             schedule: Mutex::new(Schedule::new(watched, settings.concurrency)),
             backend,
@@ -92,9 +111,49 @@ impl Driver {
                 listed: 0,
             }),
             counters: Counters::default(),
+            ended: CancellationToken::new(),
         });
-        tasks.spawn(run::run(Arc::clone(&shared), sink, stop));
+        let running = Arc::clone(&shared);
+        tasks.spawn(async move {
+            // Ends with the task, however that ends.
+            let _ended = running.ended.clone().drop_guard();
+            if let Some(before) = before {
+                before.shared.ended.cancelled().await;
+            }
+            run::run(running, sink, stop).await;
+        });
         Arc::new(Self { shared })
+    }
+
+    /// Watches these addresses from now on and no others. What stays is not disturbed; what is new is looked
+    /// at soon.
+    pub fn watch_only(&self, wanted: &[Address]) {
+        let wanted: HashSet<&Address> = wanted.iter().collect();
+        let mut schedule = self.shared.schedule.lock();
+        let gone: Vec<Address> =
+            schedule.watched().filter(|address| !wanted.contains(address)).cloned().collect();
+        for address in &gone {
+            schedule.remove(address);
+        }
+        let now = Instant::now();
+        for address in wanted {
+            if let Some(at) = schedule.add(address.clone()) {
+                schedule.want(at, now);
+            }
+        }
+        drop(schedule);
+        self.shared.wake.notify_one();
+    }
+
+    /// What speaks to the backend.
+    #[must_use]
+    pub fn adapter(&self) -> &Arc<dyn Adapter> {
+        &self.shared.adapter
+    }
+    /// How it is driven.
+    #[must_use]
+    pub fn settings(&self) -> &DriverSettings {
+        &self.shared.settings
     }
 
     /// The backend's name in configuration.
@@ -175,7 +234,7 @@ impl Driver {
     pub fn status(&self) -> DriverStatus {
         let (watched, silent) = {
             let schedule = self.shared.schedule.lock();
-            (schedule.len(), schedule.silent())
+            (schedule.watched().count(), schedule.silent())
         };
         let health = self.shared.health.lock();
         DriverStatus {

@@ -1,6 +1,8 @@
 //! The driver's task: the only one that talks to the sink.
 
+use std::collections::HashSet;
 use std::future::pending;
+use std::hash::{BuildHasher as _, RandomState};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,10 @@ struct Session {
     /// A listing under way, and what was known of each watched machine when it began.
     listing: Option<(AbortOnDropHandle<Listing>, Vec<u64>)>,
     next_listing: Instant,
+    /// When the last listing began.
+    listed_at: Instant,
+    /// While one was under way, there was word of a machine that nobody knows.
+    unknown: bool,
 }
 
 enum Woken {
@@ -57,6 +63,9 @@ struct Run {
     retry_at: Instant,
     /// Whether the sink knows that the backend is lost.
     loss_told: bool,
+    /// What the last listing showed besides the watched, by hash: hints about those are no news.
+    others: HashSet<u64>,
+    hasher: RandomState,
 }
 
 pub(super) async fn run(shared: Arc<Shared>, sink: Arc<dyn Sink>, stop: CancellationToken) {
@@ -69,6 +78,8 @@ pub(super) async fn run(shared: Arc<Shared>, sink: Arc<dyn Sink>, stop: Cancella
         backoff,
         retry_at: Instant::now(),
         loss_told: false,
+        others: HashSet::new(),
+        hasher: RandomState::new(),
     };
     loop {
         run.connect_if_due();
@@ -93,6 +104,7 @@ impl Run {
         if let Some(session) = &mut self.session {
             if session.listing.is_none() && session.next_listing <= now {
                 session.listing = Some(list(&self.shared));
+                session.listed_at = now;
             }
         } else if self.retry_at <= now {
             let (sender, hints) = mpsc::channel(self.shared.settings.hint_queue.max(1));
@@ -109,6 +121,8 @@ impl Run {
                 listener,
                 listing: Some(list(&self.shared)),
                 next_listing: now,
+                listed_at: now,
+                unknown: false,
             });
         }
     }
@@ -189,6 +203,14 @@ impl Run {
             drop(schedule);
             count(&counters.foreign_hints);
             tracing::debug!(%backend, address = %address.0, "a hint about a machine that is not watched");
+            let every = settings.unknown_relist_ms;
+            let known = self.others.contains(&self.hasher.hash_one(address));
+            if let (Some(session), false, 1..) = (&mut self.session, known, every) {
+                session.unknown = session.listing.is_some();
+                // Those that come in the same moment are found by the same listing.
+                let soon = (session.listed_at + millis(every)).max(now + millis(settings.coalesce_ms));
+                session.next_listing = session.next_listing.min(soon);
+            }
             return;
         };
         match hint {
@@ -218,6 +240,9 @@ impl Run {
         let Some(session) = &mut self.session else { return };
         let began = session.listing.take().map(|(_, versions)| versions).unwrap_or_default();
         session.next_listing = now + millis(settings.relist_ms);
+        if std::mem::take(&mut session.unknown) {
+            session.next_listing = session.next_listing.min(now + millis(settings.unknown_relist_ms));
+        }
         if found.len() > settings.list_limit {
             tracing::warn!(%backend, found = found.len(), limit = settings.list_limit, "the listing was cut");
             found.truncate(settings.list_limit);
@@ -243,6 +268,9 @@ impl Run {
         let mut news = Vec::new();
         {
             let mut schedule = shared.schedule.lock();
+            self.others.clear();
+            let others = found.iter().filter(|found| schedule.find(&found.address).is_none());
+            self.others.extend(others.map(|found| self.hasher.hash_one(&found.address)));
             for Found { address, seen, .. } in found {
                 if let Some(at) = schedule.find(&address)
                     && let Some(seen) = seen
@@ -273,6 +301,7 @@ impl Run {
                 let mut schedule = schedule.lock();
                 let counts = schedule.release(ticket);
                 if !counts {
+                    // Nothing, where nobody watches it any more.
                     schedule.want(ticket.slot, now + AGAIN);
                     return;
                 }
@@ -296,6 +325,9 @@ impl Run {
                 count(&counters.observation_failures);
                 let mut schedule = schedule.lock();
                 schedule.release(ticket);
+                if schedule.is_gone(ticket.slot) || schedule.find(&ticket.address) != Some(ticket.slot) {
+                    return;
+                }
                 let slot = schedule.slot(ticket.slot);
                 let told = std::mem::replace(&mut slot.silent, true);
                 let backoff = slot.backoff.get_or_insert_with(|| Box::new(settings.backoff().build()));

@@ -1,7 +1,8 @@
 //! Which machine is to be looked at when. No I/O and no clock of its own.
 //!
-//! Every watched address has one slot, so the table never grows. A slot is due at most once; while a
-//! look is under way, the wish for another is remembered and honoured when it returns.
+//! Every watched address has one slot, so the table is as large as the most that were watched together. A
+//! slot is due at most once; while a look is under way, the wish for another is remembered and honoured
+//! when it returns. A slot whose address is watched no more is given to the next one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub(super) struct Slot {
     pub(super) address: Address,
     due: Option<Instant>,
     running: bool,
+    /// Nobody watches its address any more.
+    gone: bool,
     /// Wanted while a look was under way.
     again: Option<Instant>,
     /// Counts what was learned by other means; a look that began before is worthless.
@@ -40,30 +43,84 @@ pub(super) struct Schedule {
     slots: Vec<Slot>,
     by_address: NameIndex,
     due: BTreeSet<(Instant, usize)>,
+    /// Slots that are gone and no look is under way for.
+    free: Vec<usize>,
     running: usize,
     concurrency: usize,
 }
 
 impl Schedule {
     pub(super) fn new(watched: Vec<Address>, concurrency: usize) -> Self {
-        let mut by_address = NameIndex::with_capacity(watched.len());
-        let mut slots: Vec<Slot> = Vec::with_capacity(watched.len());
+        let mut schedule = Self {
+            slots: Vec::with_capacity(watched.len()),
+            by_address: NameIndex::with_capacity(watched.len()),
+            due: BTreeSet::new(),
+            free: Vec::new(),
+            running: 0,
+            concurrency: concurrency.max(1),
+        };
         for address in watched {
-            let at = u32::try_from(slots.len()).unwrap_or(u32::MAX);
-            if by_address.insert(&address.0, at, |at| &slots[at as usize].address.0) {
-                slots.push(Slot {
-                    address,
-                    due: None,
-                    running: false,
-                    again: None,
-                    version: 0,
-                    silent: false,
-                    backoff: None,
-                    follow_until: None,
-                });
-            }
+            schedule.add(address);
         }
-        Self { slots, by_address, due: BTreeSet::new(), running: 0, concurrency: concurrency.max(1) }
+        schedule
+    }
+
+    /// Watches one more address; the slot it got, if it had none.
+    pub(super) fn add(&mut self, address: Address) -> Option<usize> {
+        if self.find(&address).is_some() {
+            return None;
+        }
+        // What is known of the slot's former address says nothing about this one.
+        let (at, version) = match self.free.pop() {
+            Some(at) => (at, self.slots[at].version + 1),
+            None => (self.slots.len(), 0),
+        };
+        let slot = Slot {
+            address,
+            due: None,
+            running: false,
+            gone: false,
+            again: None,
+            version,
+            silent: false,
+            backoff: None,
+            follow_until: None,
+        };
+        match self.slots.get_mut(at) {
+            Some(old) => *old = slot,
+            None => self.slots.push(slot),
+        }
+        let slots = &self.slots;
+        let number = u32::try_from(at).unwrap_or(u32::MAX);
+        self.by_address.insert(&slots[at].address.0, number, |at| &slots[at as usize].address.0);
+        Some(at)
+    }
+
+    /// Watches an address no more. A look under way goes on, and its answer counts for nothing.
+    pub(super) fn remove(&mut self, address: &Address) {
+        let Some(at) = self.find(address) else { return };
+        let slots = &self.slots;
+        self.by_address.remove(&address.0, |at| &slots[at as usize].address.0);
+        let slot = &mut self.slots[at];
+        slot.gone = true;
+        slot.silent = false;
+        slot.again = None;
+        slot.version += 1;
+        if let Some(due) = slot.due.take() {
+            self.due.remove(&(due, at));
+        }
+        if !slot.running {
+            self.free.push(at);
+        }
+    }
+
+    /// All addresses that are watched.
+    pub(super) fn watched(&self) -> impl Iterator<Item = &Address> {
+        self.slots.iter().filter(|slot| !slot.gone).map(|slot| &slot.address)
+    }
+    /// Whether a slot's address is watched no more.
+    pub(super) fn is_gone(&self, at: usize) -> bool {
+        self.slots[at].gone
     }
 
     pub(super) fn find(&self, address: &Address) -> Option<usize> {
@@ -76,12 +133,15 @@ impl Schedule {
         &mut self.slots[at]
     }
     pub(super) fn silent(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.silent).count()
+        self.slots.iter().filter(|slot| slot.silent && !slot.gone).count()
     }
 
     /// Wants a look at `when`, unless an earlier one is wanted already.
     pub(super) fn want(&mut self, at: usize, when: Instant) {
         let slot = &mut self.slots[at];
+        if slot.gone {
+            return;
+        }
         if slot.running {
             slot.again = Some(slot.again.map_or(when, |again| again.min(when)));
             return;
@@ -157,6 +217,10 @@ impl Schedule {
         self.running -= 1;
         let slot = &mut self.slots[ticket.slot];
         slot.running = false;
+        if slot.gone {
+            self.free.push(ticket.slot);
+            return false;
+        }
         let counts = slot.version == ticket.version;
         if let Some(again) = slot.again.take() {
             self.want(ticket.slot, again);
@@ -226,6 +290,27 @@ mod tests {
         assert_eq!(schedule.next(), None);
         schedule.release(&first);
         assert!(schedule.take(now).is_some());
+    }
+
+    #[test]
+    fn a_slot_is_used_again_and_what_was_asked_for_its_former_address_does_not_count() {
+        let mut schedule = Schedule::new(vec![address("a"), address("b")], 4);
+        let now = Instant::now();
+        schedule.want_all(now);
+        let first = schedule.take(now).unwrap();
+        let (asked, other) = (first.address.clone(), if first.slot == 0 { "b" } else { "a" });
+        schedule.remove(&asked);
+        assert_eq!(schedule.find(&asked), None);
+        assert_eq!(schedule.watched().cloned().collect::<Vec<_>>(), [address(other)]);
+        // Its look is still under way, so its slot is not free yet.
+        assert_eq!(schedule.add(address("c")), Some(2));
+        assert!(!schedule.release(&first), "an answer about what nobody watches");
+        assert_eq!(schedule.add(address("d")), Some(first.slot));
+        assert_eq!(schedule.add(address("d")), None, "it is watched already");
+        assert_ne!(schedule.version(first.slot), first.version);
+        schedule.remove(&address(other));
+        let taken: Vec<Ticket> = std::iter::from_fn(|| schedule.take(now)).collect();
+        assert!(taken.is_empty(), "nobody looks at what is gone: {taken:?}");
     }
 
     #[test]

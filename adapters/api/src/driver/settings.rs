@@ -26,6 +26,9 @@ pub struct DriverSettings {
     pub follow_ms: u64,
     /// How often everything is listed again. Default 300 000.
     pub relist_ms: u64,
+    /// A hint about a machine that neither is watched nor was in the last listing leads to another listing,
+    /// at most this often; 0 is never. So that what is made now is found now. Default 5 000.
+    pub unknown_relist_ms: u64,
     /// How long after the first "something changed" the machine is asked: later hints of the same
     /// burst are answered by the same look. Default 200.
     pub coalesce_ms: u64,
@@ -51,6 +54,7 @@ impl Default for DriverSettings {
             safety_poll_ms: 60_000,
             follow_ms: 1_000,
             relist_ms: 300_000,
+            unknown_relist_ms: 5_000,
             coalesce_ms: 200,
             backoff_min_ms: 500,
             backoff_max_ms: 60_000,

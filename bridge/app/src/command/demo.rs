@@ -81,11 +81,11 @@ impl DemoCommand {
             }
         } else {
             let ring = Keyring::read(&keys_path(&loaded))?;
-            let region = room::open(bridge.engine.inventory(), &ring, bridge.address, &people()).await?;
+            let region = room::open(&bridge.engine.inventory(), &ring, bridge.address, &people()).await?;
             let stop = CancellationToken::new();
             scene.show(region.clone(), stop.clone()).await?;
             if let Some(board) = bridge.boards.soft(BOARD) {
-                scene.put(Panel::new(board, bridge.engine.inventory()), stop.clone());
+                scene.put(Panel::new(board, &bridge.engine.inventory()), stop.clone());
             }
             introduce(&house, &bridge, terminal, json)?;
             let ended = tokio::select! {

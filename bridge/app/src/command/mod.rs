@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod object;
 pub mod plugin;
 pub mod read_only;
+pub mod reload;
 pub mod scripts;
 pub mod serve;
 pub mod touch;
@@ -60,6 +61,8 @@ pub enum Command {
     Console(console::ConsoleCommand),
     /// The emergency stop: nothing is acted on until it is ended
     ReadOnly(read_only::ReadOnlyCommand),
+    /// Has a running bridge take its configuration, keys and policies anew
+    Reload(reload::Reload),
     /// Shows the state of every target, then every change
     Watch(watch::WatchCommand),
     /// Reads, checks and exports the journal
@@ -175,6 +178,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Touch(touch) => touch.run(),
         Command::Console(console) => console.run(),
         Command::ReadOnly(stop) => stop.run(),
+        Command::Reload(reload) => reload.run(),
         Command::Watch(watch) => watch.run(),
         Command::Audit(audit) => audit.run(),
         Command::Why(why) => why.run(),

@@ -3,12 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use primrack_world::Keyring;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{ConfigFile, Logging};
-use crate::compose::{Bridge, Checked, keys_path, start};
-use crate::config::Loaded;
+use crate::catalogue::Refused;
+use crate::compose::{Bridge, Checked, start};
 
 /// Runs the bridge until it is interrupted.
 #[derive(Debug, Args)]
@@ -37,7 +36,6 @@ impl Serve {
 }
 
 async fn serve(checked: Checked) -> anyhow::Result<()> {
-    let loaded = checked.loaded.clone();
     let bridge = start(checked, None).await?;
     tracing::info!(address = %bridge.address, control = %bridge.control.display(), "the bridge is up");
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -45,7 +43,7 @@ async fn serve(checked: Checked) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             ended = &mut ends => break ended?,
-            _ = hang_up.recv() => reread_keys(&loaded, &bridge).await?,
+            _ = hang_up.recv() => reload(&bridge).await,
         }
     }
     tracing::info!("stopping");
@@ -53,18 +51,15 @@ async fn serve(checked: Checked) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// SIGHUP: the key file is read again, so that an object is enrolled or a key changed without a restart.
-/// A file that cannot be used changes nothing.
-async fn reread_keys(loaded: &Loaded, bridge: &Bridge) -> anyhow::Result<()> {
-    let path = keys_path(loaded);
-    match tokio::task::spawn_blocking(move || Keyring::read(&path)).await? {
-        Ok(keys) => {
-            bridge.world.change_keys(keys);
-            tracing::info!("the key file was read again");
+/// SIGHUP: configuration, keys and policies are read again. Where something is wrong with them, nothing changes.
+async fn reload(bridge: &Bridge) {
+    if let Err(mistakes) = bridge.catalogue.reload(false).await {
+        let Refused { error, mistakes } = Refused::of(&mistakes);
+        for mistake in mistakes {
+            tracing::error!("{mistake}");
         }
-        Err(error) => tracing::error!(%error, "the keys stay as they were"),
+        tracing::error!("{error}");
     }
-    Ok(())
 }
 
 /// Waits for the signals that ask a service to end.

@@ -2,7 +2,7 @@
 
 use primrack_model::{
     Actor, ActorKind, Address, BackendId, GROUPS, GroupId, Inventory, ObjectId, Person, TargetEntry,
-    TargetId, TargetKind,
+    TargetId, TargetKind, UnixMs,
 };
 
 use super::{Loaded, Mistake, ObjectConfig, TargetConfig};
@@ -12,6 +12,14 @@ use super::{Loaded, Mistake, ObjectConfig, TargetConfig};
 /// # Errors
 /// Every mistake found.
 pub fn inventory(loaded: &Loaded) -> Result<Inventory, Vec<Mistake>> {
+    inventory_after(loaded, &Inventory::default(), UnixMs(0))
+}
+
+/// The same after what there was before: what is in both keeps its place.
+///
+/// # Errors
+/// Every mistake found.
+pub fn inventory_after(loaded: &Loaded, before: &Inventory, now: UnixMs) -> Result<Inventory, Vec<Mistake>> {
     let config = &loaded.config;
     let mut mistakes = Vec::new();
     let mut targets = Vec::with_capacity(config.targets.len());
@@ -37,8 +45,9 @@ pub fn inventory(loaded: &Loaded) -> Result<Inventory, Vec<Mistake>> {
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
-    let inventory =
-        Inventory::new(targets, objects, people).map_err(|error| vec![Mistake::plain(error.to_string())])?;
+    let inventory = before
+        .succeed(targets, objects, people, now)
+        .map_err(|error| vec![Mistake::plain(error.to_string())])?;
     inventory.with_groups(&groups).map_err(|wrong| {
         wrong
             .into_iter()

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use smol_str::SmolStr;
 
 pub use backend::{BackendConfig, BackendKind, OwnProcess};
-pub use build::inventory;
+pub use build::{inventory, inventory_after};
 pub use group::MemberConfig;
 pub use read::{Loaded, Mistake, read};
 

@@ -73,8 +73,10 @@ pub struct Loaded {
     pub path: PathBuf,
     /// Its text, to show places in it.
     pub text: String,
-    /// What was read, where the environment changed it.
-    overridden: Option<toml::Table>,
+    /// What it says as plain values, overrides included: to tell what differs from another.
+    pub table: toml::Table,
+    /// What the environment set over it.
+    pub overrides: Vec<(String, String)>,
 }
 
 impl Loaded {
@@ -90,6 +92,14 @@ impl Loaded {
         self.path.parent().unwrap_or_else(|| Path::new("."))
     }
 
+    /// Reads the same file again, with the same overrides.
+    ///
+    /// # Errors
+    /// As [`read`].
+    pub fn again(&self) -> Result<Self, Mistake> {
+        read(&self.path, self.overrides.iter().cloned())
+    }
+
     /// A mistake shown at the table or key that `path` names, such as `["targets", "web-1", "backend"]`.
     #[must_use]
     pub fn at(&self, path: &[&str], what: impl Into<String>) -> Mistake {
@@ -103,7 +113,7 @@ impl Loaded {
     /// The table of a backend's technology as it was written: to hand it to another process.
     #[must_use]
     pub fn backend_table(&self, name: &str, technology: &str) -> Option<toml::Table> {
-        let whole = self.overridden.clone().or_else(|| toml::from_str(&self.text).ok())?;
+        let whole = &self.table;
         let table = whole.get("backends")?.get(name)?.get(technology)?.as_table()?;
         Some(table.clone())
     }
@@ -137,25 +147,27 @@ fn parse(
         }
     })?;
     let overrides: Vec<(String, String)> = environment.filter(|(name, _)| name.starts_with(PREFIX)).collect();
-    let mut loaded = Loaded { config, path: path.to_owned(), text, overridden: None };
-    if !overrides.is_empty() {
-        let (config, table) = with_overrides(&loaded.text, overrides)?;
-        loaded.config = config;
-        loaded.overridden = Some(table);
+    let table: toml::Table = toml::from_str(&text).map_err(|error| Mistake::plain(error.to_string()))?;
+    let mut loaded = Loaded { config, path: path.to_owned(), text, table, overrides };
+    if !loaded.overrides.is_empty() {
+        (loaded.table, loaded.config) = with_overrides(&loaded.table, &loaded.overrides)?;
     }
     Ok(loaded)
 }
 
 /// The file's table with the environment's values in it; an override is read as TOML where it is
 /// TOML (`true`, `5`, `["a"]`), else as text.
-fn with_overrides(text: &str, overrides: Vec<(String, String)>) -> Result<(Config, toml::Table), Mistake> {
-    let mut table: toml::Table = toml::from_str(text).map_err(|error| Mistake::plain(error.to_string()))?;
-    let names: Vec<String> = overrides.iter().map(|(name, _)| name.clone()).collect();
+fn with_overrides(
+    table: &toml::Table,
+    overrides: &[(String, String)],
+) -> Result<(toml::Table, Config), Mistake> {
+    let mut table = table.clone();
+    let names: Vec<&str> = overrides.iter().map(|(name, _)| name.as_str()).collect();
     for (name, value) in overrides {
         let keys: Vec<String> = name[PREFIX.len()..].split("__").map(str::to_ascii_lowercase).collect();
         let read: Option<toml::Value> =
             toml::from_str::<toml::Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
-        let value = read.unwrap_or(toml::Value::String(value));
+        let value = read.unwrap_or_else(|| toml::Value::String(value.clone()));
         let Some((last, way)) = keys.split_last() else { continue };
         let mut place = &mut table;
         for key in way {
@@ -172,7 +184,7 @@ fn with_overrides(text: &str, overrides: Vec<(String, String)>) -> Result<(Confi
         let (what, hint) = in_words(error.message());
         Mistake::Plain { what: format!("with the environment's {}: {what}", names.join(", ")), hint }
     })?;
-    Ok((config, table))
+    Ok((table, config))
 }
 
 /// Serde's "unknown field `x`, expected one of `a`, `b`" as a sentence with the likeliest key.

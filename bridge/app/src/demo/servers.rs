@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub async fn all_seen(engine: &Arc<Engine>) {
     let mut changes = engine.subscribe();
     let seen = async {
-        while every(engine).any(|target| engine.state(target).seen == UnixMs(0)) {
+        while every(engine).into_iter().any(|target| engine.state(target).seen == UnixMs(0)) {
             if let Err(RecvError::Closed) = changes.recv().await {
                 return;
             }
@@ -30,10 +30,11 @@ pub async fn all_seen(engine: &Arc<Engine>) {
 pub async fn stop_everything(engine: &Arc<Engine>) {
     for action in [Action::SoftOff, Action::HardOff] {
         let mut changes = engine.subscribe();
-        let is_machine = |target: &TargetIx| engine.inventory().target(*target).kind == TargetKind::Machine;
-        let running: Vec<TargetIx> = every(engine)
-            .filter(is_machine)
-            .filter(|target| engine.state(*target).power.is_running())
+        let running: Vec<TargetIx> = engine
+            .inventory()
+            .live_targets()
+            .filter(|(ix, target)| target.kind == TargetKind::Machine && engine.state(*ix).power.is_running())
+            .map(|(ix, _)| ix)
             .collect();
         for target in &running {
             let receipt = engine.submit(wish(engine, *target, action)).await;
@@ -53,8 +54,8 @@ pub async fn stop_everything(engine: &Arc<Engine>) {
     }
 }
 
-fn every(engine: &Engine) -> impl Iterator<Item = TargetIx> {
-    (0..u32::try_from(engine.inventory().targets().len()).unwrap_or(u32::MAX)).map(TargetIx)
+fn every(engine: &Engine) -> Vec<TargetIx> {
+    engine.inventory().live_targets().map(|(ix, _)| ix).collect()
 }
 
 fn wish(engine: &Engine, target: TargetIx, action: Action) -> Intent {

@@ -57,6 +57,14 @@ impl Wholes {
         };
         Arc::clone(self.0.lock().entry(group).or_insert_with(fresh))
     }
+    /// What is known of other groups than these counts no more: they have other members, or are gone.
+    pub(super) fn forget_but(&self, same: impl Fn(TargetIx) -> bool) {
+        let all: Vec<_> = self.0.lock().iter().map(|(ix, place)| (*ix, Arc::clone(place))).collect();
+        for (_, place) in all.into_iter().filter(|(ix, _)| !same(*ix)) {
+            *place.record.lock() = Record::default();
+            place.nudge.send_replace(());
+        }
+    }
 }
 
 /// How a target stands to an action that a group wants of it.

@@ -16,12 +16,15 @@ const CALM: Duration = Duration::from_secs(15);
 
 impl Engine {
     /// Begins to look after every member that has a check. Each look costs nothing while the member is not On.
+    /// Whoever was looked after before is so no more: members may be others.
     pub(crate) fn keep_ready(self: &Arc<Self>) {
+        let stop = self.stop.child_token();
+        std::mem::replace(&mut *self.keeping.lock(), stop.clone()).cancel();
         let inventory = self.book.inventory();
         for (ix, group) in inventory.groups() {
             for member in group.members.iter().filter(|member| member.ready != Ready::On) {
                 let looking = Arc::clone(self).look_after(ix, member.target, member.ready.clone());
-                let stop = self.stop.clone();
+                let stop = stop.clone();
                 self.tasks.spawn(async move {
                     stop.run_until_cancelled(looking).await;
                 });

@@ -27,17 +27,17 @@ const TYPES: [&str; 8] = ["Action", "Group", "Target", "TargetGroup", "Object", 
 impl<'a> Names<'a> {
     pub(super) fn of(inventory: &'a Inventory) -> Self {
         let people = inventory.people().iter().flat_map(|person| &person.groups);
-        let targets = inventory.targets();
+        let targets = || inventory.live_targets().map(|(_, target)| target);
         Self {
             inventory,
             groups: people.map(primrack_model::GroupId::as_str).chain(STANDING_GROUPS).collect(),
-            target_groups: targets
-                .iter()
+            target_groups: targets()
                 .flat_map(|target| &target.groups)
+                .chain(inventory.standing_groups())
                 .map(primrack_model::GroupId::as_str)
                 .chain(STANDING_TARGET_GROUPS)
                 .collect(),
-            backends: targets.iter().map(|target| target.backend.as_str()).collect(),
+            backends: targets().map(|target| target.backend.as_str()).collect(),
         }
     }
 
@@ -93,12 +93,12 @@ impl<'a> Names<'a> {
                 wrong(format!("no target is in a group called {id:?}"), "not a group of targets", Some(help));
             }
             "Target" if self.inventory.find_target(id).is_none() => {
-                let help = similar(id, self.inventory.targets().iter().map(|target| target.id.as_str()))
+                let help = similar(id, self.inventory.live_targets().map(|(_, target)| target.id.as_str()))
                     .unwrap_or_else(|| "the configuration names the targets that there are".to_owned());
                 wrong(format!("no target is called {id:?}"), "not a target", Some(help));
             }
             "Object" if self.inventory.find_object(id).is_none() => {
-                let help = similar(id, self.inventory.objects().iter().map(|object| object.id.as_str()))
+                let help = similar(id, self.inventory.live_objects().map(|(_, object)| object.id.as_str()))
                     .unwrap_or_else(|| "the configuration names the objects that there are".to_owned());
                 wrong(format!("no object is called {id:?}"), "not an object", Some(help));
             }

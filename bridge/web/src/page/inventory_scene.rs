@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use parking_lot::RwLock;
 use primrack_engine::Engine;
-use primrack_model::{Power, StateEvent, TargetIx, TargetKind, TargetState};
+use primrack_model::{Inventory, Power, StateEvent, TargetIx, TargetKind, TargetState};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +44,7 @@ struct Place {
 pub struct InventoryScene {
     engine: Arc<Engine>,
     name: String,
-    places: Vec<Place>,
+    places: RwLock<Arc<[Place]>>,
     events: broadcast::Sender<Arc<SceneEvent>>,
 }
 
@@ -51,22 +52,29 @@ impl InventoryScene {
     /// Lays it out and follows the engine until `stop`. Must be called on a runtime.
     #[must_use]
     pub fn start(engine: Arc<Engine>, name: impl Into<String>, stop: CancellationToken) -> Arc<Self> {
-        let places = places(&engine);
+        let places = RwLock::new(places(&engine.inventory()));
         let scene = Arc::new(Self { places, name: name.into(), events: broadcast::channel(1024).0, engine });
         tokio::spawn(Arc::clone(&scene).follow(scene.engine.subscribe(), stop));
         scene
     }
 
     async fn follow(self: Arc<Self>, mut states: broadcast::Receiver<StateEvent>, stop: CancellationToken) {
+        let mut replaced = self.engine.watch_replaced();
         loop {
             let state = tokio::select! {
                 state = states.recv() => state,
+                Ok(()) = replaced.changed() => {
+                    *self.places.write() = places(&self.engine.inventory());
+                    drop(self.events.send(Arc::new(SceneEvent::Renewed)));
+                    continue;
+                }
                 () = stop.cancelled() => return,
             };
             let event = match state {
                 Ok(StateEvent { target, .. }) => {
                     let Some(ix) = self.engine.inventory().find_target(target.as_str()) else { continue };
-                    let units = self.units().filter(|(_, _, at)| *at == ix);
+                    let places = self.places();
+                    let units = units(&places).filter(|(_, _, at)| *at == ix);
                     SceneEvent::Units { units: units.map(|(p, unit, ix)| self.view(p, unit, ix)).collect() }
                 }
                 Err(RecvError::Lagged(_)) => SceneEvent::Renewed,
@@ -77,12 +85,13 @@ impl InventoryScene {
         }
     }
 
-    fn units(&self) -> impl Iterator<Item = (&Place, u8, TargetIx)> {
-        self.places.iter().flat_map(|place| place.units.iter().map(move |(unit, ix)| (place, *unit, *ix)))
+    fn places(&self) -> Arc<[Place]> {
+        Arc::clone(&self.places.read())
     }
 
     fn view(&self, place: &Place, unit: u8, ix: TargetIx) -> UnitView {
-        let target = self.engine.inventory().target(ix);
+        let inventory = self.engine.inventory();
+        let target = inventory.target(ix);
         let state: TargetState = self.engine.state(ix);
         let note = match (state.detail.is_empty(), state.cause) {
             (false, _) => state.detail.to_string(),
@@ -115,7 +124,8 @@ impl InventoryScene {
 impl Scene for InventoryScene {
     fn snapshot(&self) -> SceneView {
         let inventory = self.engine.inventory();
-        let (prims, size) = layout(&self.places, |ix| inventory.target(ix).kind);
+        let places = self.places();
+        let (prims, size) = layout(&places, |ix| inventory.target(ix).kind);
         SceneView {
             region: RegionView {
                 name: self.name.clone(),
@@ -125,7 +135,7 @@ impl Scene for InventoryScene {
             },
             avatars: Vec::new(),
             prims,
-            units: self.units().map(|(place, unit, ix)| self.view(place, unit, ix)).collect(),
+            units: units(&places).map(|(place, unit, ix)| self.view(place, unit, ix)).collect(),
             touchable: false,
         }
     }
@@ -139,26 +149,28 @@ impl Scene for InventoryScene {
 
 /// One place a cabinet; an object with more units than a cabinet holds gets several, and what no object shows
 /// stands at the end.
-fn places(engine: &Engine) -> Vec<Place> {
-    let inventory = engine.inventory();
+fn places(inventory: &Inventory) -> Arc<[Place]> {
     let mut places = Vec::new();
     let mut add = |object: &str, label: &str, units: &[(u8, TargetIx)]| {
         for part in units.chunks(CABINET_UNITS) {
             places.push(Place { object: object.into(), label: label.into(), units: part.to_vec() });
         }
     };
-    for object in inventory.objects() {
+    for (_, object) in inventory.live_objects() {
         add(object.id.as_str(), &object.label, &object.units);
     }
-    let count = u32::try_from(inventory.targets().len()).unwrap_or(u32::MAX);
     let lone: Vec<TargetIx> =
-        (0..count).map(TargetIx).filter(|ix| inventory.shown_by(*ix).is_empty()).collect();
+        inventory.live_targets().map(|(ix, _)| ix).filter(|ix| inventory.shown_by(*ix).is_empty()).collect();
     // Object ids never start with a hyphen, so these names are free.
     for (at, part) in lone.chunks(250).enumerate() {
         let units: Vec<(u8, TargetIx)> = (1..=u8::MAX).zip(part.iter().copied()).collect();
         add(&format!("-{at}"), "In no object", &units);
     }
-    places
+    places.into()
+}
+
+fn units(places: &[Place]) -> impl Iterator<Item = (&Place, u8, TargetIx)> {
+    places.iter().flat_map(|place| place.units.iter().map(move |(unit, ix)| (place, *unit, *ix)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "places are counted in hundreds")]

@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use parking_lot::Mutex;
 
@@ -188,7 +189,7 @@ pub struct Guard {
 
 #[derive(Debug)]
 struct Shared {
-    rules: Vec<AllowRule>,
+    rules: ArcSwap<Vec<AllowRule>>,
     /// One entry per server in use, so that 100,000 callbacks do not carry 100,000 header maps.
     origins: Mutex<Origins>,
 }
@@ -206,7 +207,12 @@ impl Guard {
     pub fn new(settings: GuardSettings) -> Self {
         let GuardSettings { allow } = settings;
         let origins = Mutex::new(Origins { known: HashMap::new(), prune_at: 256 });
-        Self { shared: Arc::new(Shared { rules: allow, origins }) }
+        Self { shared: Arc::new(Shared { rules: ArcSwap::from_pointee(allow), origins }) }
+    }
+
+    /// Other rules from now on, for all clones. What is connected already is not cut.
+    pub fn allow_only(&self, allow: Vec<AllowRule>) {
+        self.shared.rules.store(Arc::new(allow));
     }
 
     /// Parses a callback URL and checks what can be checked without the network.
@@ -218,8 +224,8 @@ impl Guard {
         match &key.host {
             Host::Ip(ip) => self.check_address(&key, *ip)?,
             Host::Name(name) => {
-                let allowed =
-                    self.shared.rules.iter().any(|rule| rule.allows_name(name) && rule.allows_port(key.port));
+                let rules = self.shared.rules.load();
+                let allowed = rules.iter().any(|rule| rule.allows_name(name) && rule.allows_port(key.port));
                 if !allowed {
                     return Err(not_allowed(&key));
                 }
@@ -236,7 +242,7 @@ impl Guard {
         if special.is_none() && matches!(key.host, Host::Name(_)) {
             return Ok(());
         }
-        let named = self.shared.rules.iter().any(|rule| match rule.host {
+        let named = self.shared.rules.load().iter().any(|rule| match rule.host {
             HostRule::Net(net) => {
                 let covers = match special {
                     Some(_) => address::names_special(net, address),

@@ -1,0 +1,169 @@
+//! What is configured, kept in force while the bridge runs: read again, checked as a whole, replaced as a
+//! whole or not at all.
+//!
+//! ```text
+//! SIGHUP, POST /reload ─▶ read ─▶ check everything ─┬─ mistakes ─▶ all of them told, nothing changed
+//!                                                   └─▶ engine.replace ─▶ keys, callbacks, settings ─▶ what changed
+//! ```
+//! One reload at a time. What cannot be replaced (where the bridge listens, its certificates, boards) is
+//! named and stays as it is until a restart.
+
+mod changes;
+mod routes;
+
+use std::fmt;
+use std::sync::Arc;
+
+use primrack_engine::journal::Entry;
+use primrack_engine::{Backend, Engine, NextBackend, Replacement};
+use primrack_model::{BackendId, UnixMs};
+use primrack_world::World;
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+use tokio::sync::Mutex;
+
+pub use changes::{Changes, Names};
+pub(crate) use routes::routes;
+pub use routes::{Refused, ReloadAsked};
+
+use crate::compose::{self, Checked, Mistakes};
+use crate::config::{BackendKind, Loaded};
+
+/// What a reload came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Whether it is in force now; not where only a check was asked for.
+    pub applied: bool,
+    /// What changed, or would.
+    pub changes: Changes,
+}
+
+/// The configuration of a running bridge.
+pub struct Catalogue {
+    engine: Arc<Engine>,
+    world: Arc<World>,
+    /// What is in force; locked for as long as it is being replaced.
+    current: Mutex<Loaded>,
+}
+
+impl fmt::Debug for Catalogue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Catalogue").finish_non_exhaustive()
+    }
+}
+
+impl Catalogue {
+    pub(crate) fn new(engine: Arc<Engine>, world: Arc<World>, loaded: Loaded) -> Arc<Self> {
+        Arc::new(Self { engine, world, current: Mutex::new(loaded) })
+    }
+
+    /// Reads everything again, and puts it in force unless something is wrong with it or only a check was
+    /// asked for.
+    ///
+    /// # Errors
+    /// All mistakes; nothing is changed then.
+    pub async fn reload(&self, only_check: bool) -> Result<Reloaded, Mistakes> {
+        let mut current = self.current.lock().await;
+        let (before, inventory) = (current.clone(), self.engine.inventory());
+        let read = tokio::task::spawn_blocking(move || {
+            let loaded = before.again().map_err(|mistake| Mistakes(vec![mistake.into()]))?;
+            compose::check_after(loaded, &inventory, UnixMs::now())
+        });
+        let checked = read.await.map_err(|error| Mistakes(vec![miette::miette!("{error}")]))??;
+        let Checked { loaded, inventory, policy, keys, guard: _, callbacks } = checked;
+        let mut changes = Changes::between(&current, &loaded);
+        changes.keys = Changes::of_keys(&self.world.keys(), &keys);
+        let version = self.engine.policy().version().to_owned();
+        if version != policy.version() {
+            changes.policy = Some((version, policy.version().to_owned()));
+        }
+        let backends = self.backends(&current, &loaded, &mut changes)?;
+        if only_check {
+            return Ok(Reloaded { applied: false, changes });
+        }
+        let settings = loaded.config.engine.clone();
+        self.engine.replace(Replacement { inventory, policy, settings, backends });
+        self.world.change_keys(keys);
+        self.world.change_settings(loaded.config.world.settings());
+        self.world.change_callbacks(callbacks);
+        *current = loaded;
+        drop(current);
+        for line in changes.lines() {
+            tracing::info!(what = line, "configuration reloaded");
+        }
+        self.note(&changes);
+        Ok(Reloaded { applied: true, changes })
+    }
+
+    /// What becomes of each backend. A board is wired to its port for as long as the bridge runs: what is
+    /// written otherwise of it waits, and one that is new does, too.
+    fn backends(
+        &self,
+        old: &Loaded,
+        new: &Loaded,
+        changes: &mut Changes,
+    ) -> Result<Vec<NextBackend>, Mistakes> {
+        let mut next = Vec::new();
+        let mut mistakes = Vec::new();
+        let running: Vec<BackendId> = self.engine.backends().into_iter().map(|(id, ..)| id).collect();
+        // An adapter in a process of its own was told how patient its driver is.
+        let table = |loaded: &Loaded, name: &str, own: bool| {
+            let mut table = loaded.table.get("backends")?.get(name)?.as_table()?.clone();
+            if !own {
+                table.remove("driver");
+            }
+            Some(table)
+        };
+        for (name, backend) in &new.config.backends {
+            let Ok(id) = BackendId::new(name) else { continue };
+            let runs = running.contains(&id);
+            let same = table(old, name, backend.own.is_some()) == table(new, name, backend.own.is_some());
+            match &backend.kind {
+                BackendKind::Board(_) => {
+                    if !runs || !same {
+                        changes.restart.push(format!("backends.{name}"));
+                    }
+                    if runs {
+                        next.push(NextBackend::Stays(id, backend.driver.clone()));
+                    }
+                }
+                BackendKind::Technology(_) if runs && same => {
+                    next.push(NextBackend::Stays(id, backend.driver.clone()));
+                }
+                BackendKind::Technology(technology) => match compose::driven(new, name, backend, technology) {
+                    Ok(adapter) => {
+                        next.push(NextBackend::Starts(Backend {
+                            id,
+                            adapter,
+                            settings: backend.driver.clone(),
+                        }));
+                    }
+                    Err(mistake) => mistakes.push(mistake.into()),
+                },
+            }
+        }
+        for (name, backend) in &old.config.backends {
+            if backend.board().is_some() && !new.config.backends.contains_key(name) {
+                changes.restart.push(format!("backends.{name}"));
+            }
+        }
+        if mistakes.is_empty() { Ok(next) } else { Err(Mistakes(mistakes)) }
+    }
+
+    /// For the journal: that it was replaced, and what that changed.
+    fn note(&self, changes: &Changes) {
+        let entry = Entry::Audit {
+            class: SmolStr::new_static("reload"),
+            subject: SmolStr::new_static("configuration"),
+            count: 1,
+            words: changes.lines().join("; ").chars().take(2000).collect(),
+            at: UnixMs::now(),
+        };
+        if !self.engine.journal().append_soon(&entry) {
+            tracing::error!("the journal took no note of the reload");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+use std::time::Duration;
+
+use primrack_model::{
+    Action, Actor, ActorKind, Edge, Intent, IntentId, Power, RefusalCode, TargetId, Verdict, Via,
+};
+
+use super::*;
+use crate::catalogue::Refused;
+use crate::testing::{CONFIG, SECRET, TestBridge};
+
+fn write(bridge: &TestBridge, text: &str) {
+    std::fs::write(&bridge.config, text).unwrap();
+}
+
+/// Waits until a target shows what it is to show.
+async fn shows(bridge: &TestBridge, target: &str, is: impl Fn(Power, bool) -> bool) {
+    let engine = &bridge.bridge.engine;
+    let mut changes = engine.subscribe();
+    let look = async {
+        loop {
+            let ix = engine.inventory().find_target(target).unwrap();
+            let state = engine.state(ix);
+            if is(state.power, state.stale) {
+                return;
+            }
+            drop(tokio::time::timeout(Duration::from_millis(200), changes.recv()).await);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), look)
+        .await
+        .unwrap_or_else(|_| panic!("{target} did not come to show it"));
+}
+
+async fn submit(bridge: &TestBridge, target: &str, action: Action) -> Verdict {
+    let intent = Intent {
+        id: IntentId::now(),
+        actor: Actor::new(ActorKind::Operator, "local", "ada"),
+        action,
+        target: TargetId::new(target).unwrap(),
+        via: Via { edge: Edge::Cli, object: None, unit: None },
+        origin: None,
+        at: UnixMs::now(),
+    };
+    bridge.bridge.engine.submit(intent).await.verdict
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_adds_changes_and_removes_while_machines_run() {
+    let bridge = TestBridge::start().await;
+    shows(&bridge, "web-1", |power, stale| power == Power::Off && !stale).await;
+    assert_eq!(submit(&bridge, "web-1", Action::Start).await, Verdict::Accepted);
+    shows(&bridge, "web-1", |power, _| power == Power::On).await;
+    let engine = Arc::clone(&bridge.bridge.engine);
+    let before = engine.inventory();
+    let since = engine.state(before.find_target("web-1").unwrap()).since;
+
+    // A second backend with a machine of its own, one target less, one renamed, a unit elsewhere.
+    let text = CONFIG
+        .replace("[targets.db-1]\nbackend = \"local\"\nprotected = true\n", "")
+        .replace(
+            "[targets.web-2]\nbackend = \"local\"\n",
+            "[targets.web-2]\nbackend = \"local\"\nlabel = \"Two\"\n",
+        )
+        .replace(
+            "units = { 1 = \"web-1\", 2 = \"web-2\", 3 = \"db-1\" }",
+            "units = { 1 = \"web-1\", 4 = \"mail\" }",
+        )
+        + r#"
+[backends.other.process]
+state_dir = "others"
+servers.mail.command = ["sleep", "600"]
+[targets.mail]
+backend = "other"
+[engine]
+start_deadline_ms = 90000
+"#;
+    write(&bridge, &text);
+    let would = bridge.bridge.catalogue.reload(true).await.unwrap();
+    assert!(!would.applied && engine.inventory().find_target("mail").is_none());
+    let Reloaded { applied, changes } = bridge.bridge.catalogue.reload(false).await.unwrap();
+    assert!(applied);
+    assert_eq!(changes, would.changes);
+    assert_eq!(
+        (changes.targets.added, changes.targets.removed, changes.targets.changed),
+        (vec!["mail".to_owned()], vec!["db-1".to_owned()], vec!["web-2".to_owned()])
+    );
+    assert_eq!(changes.backends.added, ["other"]);
+    assert_eq!(changes.objects.changed, ["rack-1"]);
+    assert_eq!(changes.settings, ["engine.start_deadline_ms"]);
+    assert_eq!(changes.restart, Vec::<String>::new());
+
+    // What stays was not disturbed, and its place is the same.
+    let now = engine.inventory();
+    let web = now.find_target("web-1").unwrap();
+    assert_eq!(Some(web), before.find_target("web-1"));
+    assert_eq!(
+        (engine.state(web).power, engine.state(web).since, engine.state(web).stale),
+        (Power::On, since, false)
+    );
+    assert_eq!(now.target(now.find_target("web-2").unwrap()).label, "Two");
+    // What is new is driven.
+    shows(&bridge, "mail", |power, stale| power == Power::Off && !stale).await;
+    assert_eq!(submit(&bridge, "mail", Action::Start).await, Verdict::Accepted);
+    shows(&bridge, "mail", |power, _| power == Power::On).await;
+    // What is gone says so, by name and by the place that somebody may hold.
+    let Verdict::Refused(refusal) = submit(&bridge, "db-1", Action::Start).await else {
+        panic!("it was done")
+    };
+    assert_eq!(refusal.code, RefusalCode::NoTarget);
+    assert!(refusal.words.contains("not in the configuration any more"), "{}", refusal.words);
+    let held = before.find_target("db-1").unwrap();
+    assert!(engine.state(held).stale && engine.capabilities(held).actions.is_empty());
+
+    // A backend that is taken away stops; its machine runs on and is found again when it comes back.
+    write(&bridge, CONFIG);
+    let changes = bridge.bridge.catalogue.reload(false).await.unwrap().changes;
+    assert_eq!(
+        (changes.backends.removed, changes.targets.added),
+        (vec!["other".to_owned()], vec!["db-1".to_owned()])
+    );
+    assert_eq!(engine.backends().len(), 1);
+    shows(&bridge, "db-1", |power, stale| power == Power::Off && !stale).await;
+    assert_eq!(engine.inventory().find_target("db-1"), Some(held), "it has its place back");
+    write(&bridge, &text);
+    bridge.bridge.catalogue.reload(false).await.unwrap();
+    shows(&bridge, "mail", |power, stale| power == Power::On && !stale).await;
+    bridge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_with_mistakes_tells_all_of_them_and_changes_nothing() {
+    let bridge = TestBridge::start().await;
+    let engine = Arc::clone(&bridge.bridge.engine);
+    let (before, version) = (engine.inventory(), engine.policy().version().to_owned());
+    let wrong =
+        CONFIG.replace("3 = \"db-1\"", "3 = \"db-7\"").replace("[\"127.0.0.1:*\"]", "[\"nonsense:port\"]");
+    write(&bridge, &wrong);
+    let mistakes = bridge.bridge.catalogue.reload(false).await.unwrap_err();
+    let Refused { mistakes, .. } = Refused::of(&mistakes);
+    assert!(
+        mistakes.iter().any(|text| text.contains("db-7") && text.contains("did you mean")),
+        "{mistakes:?}"
+    );
+    // The second kind of mistake, where the first is put right.
+    write(&bridge, &wrong.replace("db-7", "db-1"));
+    let policy = bridge.config.with_file_name("people.cedar");
+    std::fs::write(&policy, "permit(principal, action, resource == Primrack::Target::\"nothing\");").unwrap();
+    let Refused { error, mistakes } = Refused::of(&bridge.bridge.catalogue.reload(false).await.unwrap_err());
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    assert!(error.contains("2 mistakes") && mistakes.join("").contains("nonsense"), "{error} {mistakes:?}");
+    assert!(Arc::ptr_eq(&before, &engine.inventory()) && engine.policy().version() == version);
+    // Keys that others may read are refused with all the rest.
+    std::fs::write(&policy, "permit(principal, action, resource);").unwrap();
+    write(&bridge, &CONFIG.replace("[targets.db-1]", "[targets.db-2]\nbackend = \"local\"\n[targets.db-1]"));
+    let keys = bridge.config.with_file_name("world.keys");
+    std::fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let Refused { mistakes, .. } = Refused::of(&bridge.bridge.catalogue.reload(false).await.unwrap_err());
+    assert!(mistakes.len() == 1 && mistakes[0].contains("chmod 600"), "{mistakes:?}");
+    assert!(engine.inventory().find_target("db-2").is_none() && engine.policy().version() == version);
+    // Put right, it all takes effect: policy, keys, targets.
+    std::fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::write(&keys, format!("rack-1 b {SECRET}\n")).unwrap();
+    let changes = bridge.bridge.catalogue.reload(false).await.unwrap().changes;
+    assert_eq!(changes.keys.changed, ["rack-1"]);
+    assert_eq!(changes.policy.map(|(old, _)| old), Some(version));
+    assert!(engine.inventory().find_target("db-2").is_some());
+    bridge.stop().await;
+}
