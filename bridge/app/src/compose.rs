@@ -416,7 +416,7 @@ pub async fn start_with(
     let routes = control_routes(ControlState { engine: Arc::clone(&engine), edges });
     let routes = routes.merge(board::routes(Arc::clone(&boards), Arc::clone(&engine)));
     let drain = Duration::from_secs(config.bridge.drain_s);
-    let catalogue = Catalogue::new(Arc::clone(&engine), Arc::clone(&world), loaded);
+    let catalogue = Catalogue::new(Arc::clone(&engine), Arc::clone(&world), Arc::clone(&boards), loaded);
     let routes = routes.merge(catalogue::routes(Arc::clone(&catalogue)));
     serve_unix(&control, routes, Limits::default(), &tasks, stop.child_token())
         .with_context(|| format!("the control socket {} cannot be made", control.display()))?;

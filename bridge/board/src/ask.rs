@@ -37,6 +37,10 @@ pub(crate) async fn ask(engine: &Arc<Engine>, board: &Board, asking: Asking) -> 
             return refused("Out of order");
         }
     }
+    // Told by a reload while this was on its way.
+    if board.is_removed() {
+        return refused("Not in use");
+    }
     let Some(target) = wired.target else {
         let words = crate::stop::engage(engine, &actor).await;
         return Verdict { accepted: true, label: "STOP".to_owned(), ..refused(words) };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::badges::Badges;
 use crate::config::{BoardConfig, Plan};
 use crate::core::{Core, Effect, Input, Ms};
 
@@ -93,6 +95,8 @@ pub(crate) struct Board {
     news: broadcast::Sender<(SmolStr, Observation)>,
     seen: broadcast::Sender<Seen>,
     pub(crate) status: Mutex<BoardStatus>,
+    /// It is not in the configuration any more: from then on it asks for nothing.
+    removed: AtomicBool,
 }
 
 impl Board {
@@ -128,9 +132,22 @@ impl Board {
             news: broadcast::channel(NEWS).0,
             seen: broadcast::channel(SEEN).0,
             status: Mutex::new(status),
+            removed: AtomicBool::new(false),
         }
     }
 
+    pub(crate) fn remove(&self) {
+        self.removed.store(true, Ordering::Release);
+    }
+    pub(crate) fn is_removed(&self) -> bool {
+        self.removed.load(Ordering::Acquire)
+    }
+    pub(crate) fn has_badges(&self, badges: &Badges) -> bool {
+        self.core.lock().badges().same_names_as(badges)
+    }
+    pub(crate) fn change_badges(&self, badges: Badges) {
+        self.core.lock().change_badges(badges);
+    }
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -195,7 +212,7 @@ impl Board {
     /// Carries out an order and waits for the board's word.
     pub(crate) async fn order(&self, address: SmolStr, action: Action) -> Result<(), AdapterError> {
         let (reply, answer) = oneshot::channel();
-        let gone = || AdapterError::Unreachable("the bridge is stopping".to_owned());
+        let gone = || AdapterError::Unreachable("the board is not driven any more".to_owned());
         self.orders.send(Order::Command { address, action, reply }).await.map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
@@ -203,7 +220,7 @@ impl Board {
     /// Sets an output by hand.
     pub(crate) async fn set(&self, index: u8, value: u32, lease_ms: u32) -> Result<u32, String> {
         let (reply, answer) = oneshot::channel();
-        let gone = || "the bridge is stopping".to_owned();
+        let gone = || "the board is not driven any more".to_owned();
         self.orders.send(Order::Set { index, value, lease_ms, reply }).await.map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }

@@ -1,7 +1,7 @@
 //! All boards of a bridge: made before the engine, started with it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use primrack_engine::{Engine, Watcher};
@@ -51,6 +51,8 @@ struct Wired {
     followed: HashSet<TargetId>,
     /// Targets whose state has changed since the board looked.
     dirty: Arc<Dirty>,
+    /// Ends its task and its line.
+    stop: OnceLock<CancellationToken>,
 }
 
 /// Targets that a board has to look at again.
@@ -119,7 +121,13 @@ impl Boards {
         let core = Core::new(name.clone(), Arc::clone(&plan), badges, &kept);
         let board = Arc::new(Board::new(name, config, plan, core));
         let adapter = Arc::new(BoardAdapter::new(Arc::clone(&board)));
-        self.all.push(Wired { board, dial: Mutex::new(dial), followed, dirty: Arc::default() });
+        self.all.push(Wired {
+            board,
+            dial: Mutex::new(dial),
+            followed,
+            dirty: Arc::default(),
+            stop: OnceLock::new(),
+        });
         Ok(adapter)
     }
 
@@ -127,15 +135,53 @@ impl Boards {
     pub fn start(&self, engine: &Arc<Engine>, tasks: &TaskTracker, stop: &CancellationToken) {
         self.follow(&engine.inventory());
         for wired in &self.all {
+            let stop = wired.stop.get_or_init(|| stop.child_token());
             let dial = self.dial(wired, stop);
             task::start(&wired.board, dial, Some(engine), &wired.dirty, tasks, stop);
         }
     }
 
+    /// The boards that take badges.
+    #[must_use]
+    pub fn names(&self) -> Vec<SmolStr> {
+        self.used().map(|wired| wired.board.name.clone()).collect()
+    }
+
+    /// A board is not in the configuration any more: it is left alone, and what it has read already is
+    /// refused. Its outputs fall back when their leases end.
+    pub fn remove(&self, board: &str) {
+        for wired in self.used().filter(|wired| wired.board.name == board) {
+            wired.board.remove();
+            wired.board.tell("removed".to_owned());
+            if let Some(stop) = wired.stop.get() {
+                stop.cancel();
+            }
+            self.soft.lock().remove(board);
+            tracing::info!(board, "the board is not in the configuration any more");
+        }
+    }
+
+    /// Whether a board knows these badges and no others; so does one that is not there.
+    #[must_use]
+    pub fn knows(&self, board: &str, badges: &Badges) -> bool {
+        self.find(board).is_none_or(|board| board.has_badges(badges))
+    }
+
+    /// From now on a board knows these badges and no others.
+    pub fn change_badges(&self, board: &str, badges: Badges) {
+        if let Some(board) = self.find(board) {
+            board.change_badges(badges);
+        }
+    }
+
+    fn used(&self) -> impl Iterator<Item = &Wired> {
+        self.all.iter().filter(|wired| !wired.board.is_removed())
+    }
+
     /// Finds what boards follow, and has them look at it.
     fn follow(&self, inventory: &Inventory) {
         let mut shown: HashMap<TargetIx, Vec<usize>> = HashMap::new();
-        for (at, wired) in self.all.iter().enumerate() {
+        for (at, wired) in self.all.iter().enumerate().filter(|(_, wired)| !wired.board.is_removed()) {
             for target in &wired.followed {
                 if let Some(ix) = inventory.find_target(target.as_str()) {
                     shown.entry(ix).or_default().push(at);
@@ -175,7 +221,7 @@ impl Boards {
     /// How each stands.
     #[must_use]
     pub fn status(&self) -> Vec<BoardStatus> {
-        self.all.iter().map(|wired| wired.board.status()).collect()
+        self.used().map(|wired| wired.board.status()).collect()
     }
 
     /// What happens at a board from now on; none where there is no such board.
@@ -191,14 +237,14 @@ impl Boards {
     /// What was wrong, in words.
     pub async fn set(&self, board: &str, index: u8, value: u32, lease_ms: u32) -> Result<u32, String> {
         let Some(found) = self.find(board) else {
-            let known: Vec<&str> = self.all.iter().map(|wired| wired.board.name.as_str()).collect();
+            let known: Vec<&str> = self.used().map(|wired| wired.board.name.as_str()).collect();
             return Err(format!("there is no board called {board:?}; there are: {}", known.join(", ")));
         };
         found.set(index, value, lease_ms).await
     }
 
     fn find(&self, board: &str) -> Option<&Arc<Board>> {
-        self.all.iter().map(|wired| &wired.board).find(|known| known.name == board)
+        self.used().map(|wired| &wired.board).find(|known| known.name == board)
     }
 }
 

@@ -380,7 +380,7 @@ impl Task {
                 verdict.actor,
                 verdict.words
             ));
-            // The board's task is gone only when the bridge stops.
+            // The board's task is gone when the bridge stops, or the board is not in the configuration any more.
             drop(verdicts.send(verdict).await);
         });
     }

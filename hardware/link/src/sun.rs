@@ -17,7 +17,7 @@ const PICC_DATA_TAG: u8 = 0xC7;
 const SESSION_MAC: [u8; 6] = [0x3C, 0xC3, 0x00, 0x01, 0x00, 0x80];
 
 /// The two keys of a tag. They never show in debug output.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SunKeys {
     meta_read: [u8; 16],
     file_read: [u8; 16],

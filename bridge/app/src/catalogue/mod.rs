@@ -5,8 +5,9 @@
 //! SIGHUP, POST /reload ─▶ read ─▶ check everything ─┬─ mistakes ─▶ all of them told, nothing changed
 //!                                                   └─▶ engine.replace ─▶ keys, callbacks, settings ─▶ what changed
 //! ```
-//! One reload at a time. What cannot be replaced (where the bridge listens, its certificates, boards) is
-//! named and stays as it is until a restart.
+//! One reload at a time. What cannot be replaced (where the bridge listens, its certificates, how a board is
+//! wired) is named and stays as it is until a restart. A board that is gone takes no badge any more, and a
+//! badge that is gone from its file opens nothing.
 
 mod changes;
 mod routes;
@@ -14,6 +15,7 @@ mod routes;
 use std::fmt;
 use std::sync::Arc;
 
+use primrack_board::{Badges, Boards};
 use primrack_engine::journal::Entry;
 use primrack_engine::{Backend, Engine, NextBackend, Replacement};
 use primrack_model::{BackendId, UnixMs};
@@ -26,8 +28,9 @@ pub use changes::{Changes, Names};
 pub(crate) use routes::routes;
 pub use routes::{Refused, ReloadAsked};
 
+use crate::board;
 use crate::compose::{self, Checked, Mistakes};
-use crate::config::{BackendKind, Loaded};
+use crate::config::{BackendKind, Loaded, Mistake};
 
 /// What a reload came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +45,7 @@ pub struct Reloaded {
 pub struct Catalogue {
     engine: Arc<Engine>,
     world: Arc<World>,
+    boards: Arc<Boards>,
     /// What is in force; locked for as long as it is being replaced.
     current: Mutex<Loaded>,
 }
@@ -53,8 +57,13 @@ impl fmt::Debug for Catalogue {
 }
 
 impl Catalogue {
-    pub(crate) fn new(engine: Arc<Engine>, world: Arc<World>, loaded: Loaded) -> Arc<Self> {
-        Arc::new(Self { engine, world, current: Mutex::new(loaded) })
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        world: Arc<World>,
+        boards: Arc<Boards>,
+        loaded: Loaded,
+    ) -> Arc<Self> {
+        Arc::new(Self { engine, world, boards, current: Mutex::new(loaded) })
     }
 
     /// Reads everything again, and puts it in force unless something is wrong with it or only a check was
@@ -65,23 +74,41 @@ impl Catalogue {
     pub async fn reload(&self, only_check: bool) -> Result<Reloaded, Mistakes> {
         let mut current = self.current.lock().await;
         let (before, inventory) = (current.clone(), self.engine.inventory());
+        let running: Vec<BackendId> = self.engine.backends().into_iter().map(|(id, ..)| id).collect();
+        // All that reads files is done before anything is changed, and not on a thread of the runtime.
         let read = tokio::task::spawn_blocking(move || {
             let loaded = before.again().map_err(|mistake| Mistakes(vec![mistake.into()]))?;
-            compose::check_after(loaded, &inventory, UnixMs::now())
+            let checked = compose::check_after(loaded, &inventory, UnixMs::now())?;
+            let mut changes = Changes::between(&before, &checked.loaded);
+            let next = backends(&running, &before, &checked.loaded, &mut changes)?;
+            let badges = badges(&checked.loaded)?;
+            Ok((checked, changes, next, badges))
         });
-        let checked = read.await.map_err(|error| Mistakes(vec![miette::miette!("{error}")]))??;
+        let read = read.await.map_err(|error| Mistakes(vec![miette::miette!("{error}")]))?;
+        let (checked, mut changes, backends, badges) = read?;
         let Checked { loaded, inventory, policy, keys, guard: _, callbacks } = checked;
-        let mut changes = Changes::between(&current, &loaded);
         changes.keys = Changes::of_keys(&self.world.keys(), &keys);
         let version = self.engine.policy().version().to_owned();
         if version != policy.version() {
             changes.policy = Some((version, policy.version().to_owned()));
         }
-        let backends = self.backends(&current, &loaded, &mut changes)?;
+        for (board, badges) in &badges {
+            if !self.boards.knows(board, badges) {
+                changes.settings.push(format!("badges of {board}"));
+            }
+        }
         if only_check {
             return Ok(Reloaded { applied: false, changes });
         }
         let settings = loaded.config.engine.clone();
+        for board in self.boards.names() {
+            if loaded.config.backends.get(&board).is_none_or(|backend| backend.board().is_none()) {
+                self.boards.remove(&board);
+            }
+        }
+        for (board, badges) in badges {
+            self.boards.change_badges(&board, badges);
+        }
         self.engine.replace(Replacement { inventory, policy, settings, backends });
         self.world.change_keys(keys);
         self.world.change_settings(loaded.config.world.settings());
@@ -93,61 +120,6 @@ impl Catalogue {
         }
         self.note(&changes);
         Ok(Reloaded { applied: true, changes })
-    }
-
-    /// What becomes of each backend. A board is wired to its port for as long as the bridge runs: what is
-    /// written otherwise of it waits, and one that is new does, too.
-    fn backends(
-        &self,
-        old: &Loaded,
-        new: &Loaded,
-        changes: &mut Changes,
-    ) -> Result<Vec<NextBackend>, Mistakes> {
-        let mut next = Vec::new();
-        let mut mistakes = Vec::new();
-        let running: Vec<BackendId> = self.engine.backends().into_iter().map(|(id, ..)| id).collect();
-        // An adapter in a process of its own was told how patient its driver is.
-        let table = |loaded: &Loaded, name: &str, own: bool| {
-            let mut table = loaded.table.get("backends")?.get(name)?.as_table()?.clone();
-            if !own {
-                table.remove("driver");
-            }
-            Some(table)
-        };
-        for (name, backend) in &new.config.backends {
-            let Ok(id) = BackendId::new(name) else { continue };
-            let runs = running.contains(&id);
-            let same = table(old, name, backend.own.is_some()) == table(new, name, backend.own.is_some());
-            match &backend.kind {
-                BackendKind::Board(_) => {
-                    if !runs || !same {
-                        changes.restart.push(format!("backends.{name}"));
-                    }
-                    if runs {
-                        next.push(NextBackend::Stays(id, backend.driver.clone()));
-                    }
-                }
-                BackendKind::Technology(_) if runs && same => {
-                    next.push(NextBackend::Stays(id, backend.driver.clone()));
-                }
-                BackendKind::Technology(technology) => match compose::driven(new, name, backend, technology) {
-                    Ok(adapter) => {
-                        next.push(NextBackend::Starts(Backend {
-                            id,
-                            adapter,
-                            settings: backend.driver.clone(),
-                        }));
-                    }
-                    Err(mistake) => mistakes.push(mistake.into()),
-                },
-            }
-        }
-        for (name, backend) in &old.config.backends {
-            if backend.board().is_some() && !new.config.backends.contains_key(name) {
-                changes.restart.push(format!("backends.{name}"));
-            }
-        }
-        if mistakes.is_empty() { Ok(next) } else { Err(Mistakes(mistakes)) }
     }
 
     /// For the journal: that it was replaced, and what that changed.
@@ -163,6 +135,60 @@ impl Catalogue {
             tracing::error!("the journal took no note of the reload");
         }
     }
+}
+
+/// What becomes of each backend. A board is wired to its port for as long as the bridge runs: what is
+/// written otherwise of it waits, and one that is new does, too. One that is gone ends at once.
+fn backends(
+    running: &[BackendId],
+    old: &Loaded,
+    new: &Loaded,
+    changes: &mut Changes,
+) -> Result<Vec<NextBackend>, Mistakes> {
+    let mut next = Vec::new();
+    let mut mistakes = Vec::new();
+    // An adapter in a process of its own was told how patient its driver is.
+    let table = |loaded: &Loaded, name: &str, own: bool| {
+        let mut table = loaded.table.get("backends")?.get(name)?.as_table()?.clone();
+        if !own {
+            table.remove("driver");
+        }
+        Some(table)
+    };
+    for (name, backend) in &new.config.backends {
+        let Ok(id) = BackendId::new(name) else { continue };
+        let runs = running.contains(&id);
+        let same = table(old, name, backend.own.is_some()) == table(new, name, backend.own.is_some());
+        match &backend.kind {
+            BackendKind::Board(_) => {
+                if !runs || !same {
+                    changes.restart.push(format!("backends.{name}"));
+                }
+                if runs {
+                    next.push(NextBackend::Stays(id, backend.driver.clone()));
+                }
+            }
+            BackendKind::Technology(_) if runs && same => {
+                next.push(NextBackend::Stays(id, backend.driver.clone()));
+            }
+            BackendKind::Technology(technology) => match compose::driven(new, name, backend, technology) {
+                Ok(adapter) => {
+                    next.push(NextBackend::Starts(Backend { id, adapter, settings: backend.driver.clone() }));
+                }
+                Err(mistake) => mistakes.push(mistake.into()),
+            },
+        }
+    }
+    if mistakes.is_empty() { Ok(next) } else { Err(Mistakes(mistakes)) }
+}
+
+/// Whose badge is whose, by board. Their own keys for strangers stay with the boards.
+fn badges(loaded: &Loaded) -> Result<Vec<(SmolStr, Badges)>, Mistakes> {
+    let boards = loaded.config.backends.iter().filter_map(|(name, backend)| Some((name, backend.board()?)));
+    boards
+        .map(|(name, config)| Ok((name.clone(), board::badges(loaded, config, [0; 32])?)))
+        .collect::<Result<_, Mistake>>()
+        .map_err(|mistake| Mistakes(vec![mistake.into()]))
 }
 
 #[cfg(test)]

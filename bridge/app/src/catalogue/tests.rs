@@ -166,3 +166,114 @@ async fn a_reload_with_mistakes_tells_all_of_them_and_changes_nothing() {
     assert!(engine.inventory().find_target("db-2").is_some());
     bridge.stop().await;
 }
+
+/// What a board says next that begins with one of these words.
+async fn hears(seen: &mut tokio::sync::broadcast::Receiver<primrack_board::Seen>, words: &[&str]) -> String {
+    let look = async {
+        loop {
+            let seen = seen.recv().await.unwrap();
+            if words.iter().any(|word| seen.what.starts_with(word)) {
+                return seen.what;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), look)
+        .await
+        .unwrap_or_else(|_| panic!("the board said none of {words:?}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_badge_that_is_gone_opens_nothing_and_a_board_that_is_gone_takes_none() {
+    const GATE: &str = r#"
+[targets.front-door]
+backend = "gate"
+[backends.gate.board]
+port = "soft"
+badges_file = "badges"
+[backends.gate.board.readers.0]
+target = "front-door"
+[backends.gate.board.doors.front-door]
+"#;
+    let ada = primrack_link::message::Uid::new(&[4, 0xA1, 0xB2, 0xC3, 0xD4, 0xE5, 0xF6]).unwrap();
+    let folder = crate::testing::folder();
+    let at = |name: &str| folder.path().join(name);
+    let owned = CONFIG.replace("owners = [", "owners = [\"badge:ada\", ");
+    std::fs::write(at("primrack.toml"), format!("{owned}{GATE}")).unwrap();
+    let badges = |text: &str| {
+        std::fs::write(at("badges"), text).unwrap();
+        std::fs::set_permissions(at("badges"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    badges("04A1B2C3D4E5F6 ada\n");
+    let path = at("badges");
+    let bridge = TestBridge::start_in(folder, None).await;
+    let boards = Arc::clone(&bridge.bridge.boards);
+    shows(&bridge, "front-door", |power, stale| power != Power::Unknown && !stale).await;
+    let mut seen = boards.watch("gate").unwrap();
+    let soft = boards.soft("gate").unwrap();
+    soft.badge(0, ada);
+    let said = hears(&mut seen, &["accepted", "refused"]).await;
+    assert!(said.starts_with("accepted badge:ada"), "{said}");
+
+    // Her badge is lost, and taken from the file.
+    std::fs::write(&path, "04DE5F1EACC040 grace\n").unwrap();
+    let changes = bridge.bridge.catalogue.reload(false).await.unwrap().changes;
+    assert_eq!(changes.settings, ["badges of gate"]);
+    soft.badge(0, ada);
+    let said = hears(&mut seen, &["accepted", "refused"]).await;
+    assert!(said.starts_with("refused badge:unknown-"), "{said}");
+    let nothing = bridge.bridge.catalogue.reload(false).await.unwrap().changes;
+    assert!(nothing.is_empty(), "{nothing:?}");
+
+    // The board itself goes.
+    write(&bridge, &owned);
+    let changes = bridge.bridge.catalogue.reload(false).await.unwrap().changes;
+    assert_eq!((changes.backends.removed, changes.restart), (vec!["gate".to_owned()], Vec::new()));
+    assert!(boards.status().is_empty() && boards.soft("gate").is_none() && boards.watch("gate").is_none());
+    assert_eq!(
+        boards.set("gate", 0, 1, 0).await.unwrap_err(),
+        "there is no board called \"gate\"; there are: "
+    );
+    assert!(bridge.bridge.engine.inventory().find_target("front-door").is_none());
+    // It comes back with a restart only, and that is said.
+    write(&bridge, &format!("{owned}{GATE}"));
+    let changes = bridge.bridge.catalogue.reload(false).await.unwrap().changes;
+    assert_eq!(changes.restart, ["backends.gate"]);
+    assert!(boards.status().is_empty());
+    bridge.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_begins_and_ends_with_a_reload() {
+    let bridge = TestBridge::start().await;
+    shows(&bridge, "web-1", |power, stale| power == Power::Off && !stale).await;
+    let dry = CONFIG.replace(
+        "[backends.local.process]\nstate_dir",
+        "[backends.local]\ndry_run = true\n[backends.local.process]\nstate_dir",
+    );
+    assert_ne!(dry, CONFIG);
+    write(&bridge, &dry);
+    let changes = bridge.bridge.catalogue.reload(false).await.unwrap().changes;
+    assert_eq!(changes.backends.changed, ["local"]);
+    shows(&bridge, "web-1", |power, stale| power == Power::Off && !stale).await;
+    for _ in 0..2 {
+        assert_eq!(submit(&bridge, "web-1", Action::Start).await, Verdict::Accepted);
+        let engine = &bridge.bridge.engine;
+        let ix = engine.inventory().find_target("web-1").unwrap();
+        let mut changes = engine.subscribe();
+        let over = async {
+            while engine.state(ix).transition.is_some() {
+                drop(tokio::time::timeout(Duration::from_millis(200), changes.recv()).await);
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), over).await.unwrap();
+        assert_eq!(engine.state(ix).power, Power::Off, "a dry run did something");
+        // Another reload changes nothing of that.
+        assert!(bridge.bridge.catalogue.reload(false).await.unwrap().changes.is_empty());
+    }
+    write(&bridge, CONFIG);
+    bridge.bridge.catalogue.reload(false).await.unwrap();
+    shows(&bridge, "web-1", |power, stale| power == Power::Off && !stale).await;
+    assert_eq!(submit(&bridge, "web-1", Action::Start).await, Verdict::Accepted);
+    shows(&bridge, "web-1", |power, _| power == Power::On).await;
+    bridge.end().await;
+}

@@ -238,6 +238,10 @@ impl Core {
     pub(crate) fn badges(&self) -> &Badges {
         &self.badges
     }
+    /// From now on these are known and no others.
+    pub(crate) fn change_badges(&mut self, badges: Badges) {
+        self.badges.become_those(badges);
+    }
 
     fn show(&mut self, address: &SmolStr) {
         if let Some(seen) = self.observe(address) {
