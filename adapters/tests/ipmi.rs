@@ -1,5 +1,5 @@
-//! IPMI 2.0: OpenIPMI's ipmi_sim, an emulated BMC whose chassis commands drive a real machine through
-//! libvirt.
+//! IPMI 2.0: two emulated BMCs, OpenIPMI's ipmi_sim and virtualbmc, whose chassis commands drive a real
+//! machine through libvirt.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod bmc;
@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bmc::{Lab, Patient, free_udp};
-use common::{Bridge, Peer, Transcript, address, quality};
+use bmc::{Lab, MACHINE, Patient, free_tcp, free_udp, python};
+use common::{Bridge, PATIENCE, Peer, Transcript, address, quality};
 use primrack_adapter_api::conformance::{Subject, check, compare};
 use primrack_adapter_api::{Adapter, AdapterError};
 use primrack_adapters::ipmi::IpmiConfig;
@@ -29,7 +29,7 @@ while [ $# -gt 0 ]; do
   "get power") virsh domstate lab1 2>/dev/null | grep -q running && echo power:1 || echo power:0 ; shift ;;
   "get "*) echo "$1:0" ; shift ;;
   "set power") if [ "$2" = 1 ]; then virsh start lab1; else virsh destroy lab1; fi > /dev/null 2>&1 ; shift 2 ;;
-  "set reset") : > "$LAB/console.log" ; virsh reset lab1 > /dev/null 2>&1 ; shift 2 ;;
+  "set reset") virsh reset lab1 > /dev/null 2>&1 ; shift 2 ;;
   "set shutdown") virsh shutdown lab1 > /dev/null 2>&1 ; shift 2 ;;
   *) shift ;;
   esac
@@ -42,13 +42,16 @@ fn secret(path: &Path, words: &str) {
     fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
 }
 
-struct Sim {
+/// An emulated BMC in front of the laboratory's machine.
+struct Emulated {
     lab: Arc<Lab>,
     port: u16,
+    /// How its shell starts it.
+    program: String,
 }
 
-impl Sim {
-    async fn start() -> Self {
+impl Emulated {
+    async fn ipmi_sim() -> Self {
         let lab = Lab::start();
         let port = free_udp();
         fs::write(lab.path("chassis.sh"), CHASSIS).unwrap();
@@ -67,26 +70,53 @@ impl Sim {
         let emulated = "mc_setbmc 0x20\nmc_add 0x20 0 no-device-sdrs 0x23 9 8 0x9f 0x1291 0xf02 persist_sdr\n\
                         sel_enable 0x20 1000 0x0a\nmc_enable 0x20\n";
         fs::write(lab.path("bmc.emu"), emulated).unwrap();
+        let program = format!("ipmi_sim -c {here}/lan.conf -f {here}/bmc.emu -s {here}/state -n");
+        Self::of(lab, port, program).await
+    }
+
+    async fn virtualbmc() -> Self {
+        let lab = Lab::start();
+        let port = free_udp();
+        let here = lab.path("");
+        let here = here.display();
+        // Its daemon's own port is for its command line, which nobody uses here.
+        let settings = format!(
+            "[default]\nconfig_dir = {here}/vbmc\npid_file = {here}/vbmc/master.pid\nserver_port = {}\n[log]\ndebug = true\n",
+            free_tcp()
+        );
+        fs::write(lab.path("vbmc.conf"), settings).unwrap();
+        fs::create_dir_all(lab.path("vbmc").join(MACHINE)).unwrap();
+        let machine = format!(
+            "[VirtualBMC]\nusername = admin\npassword = an-open-secret\naddress = 127.0.0.1\nport = {port}\n\
+             domain_name = {MACHINE}\nlibvirt_uri = qemu:///system\nactive = True\n"
+        );
+        fs::write(lab.path("vbmc").join(MACHINE).join("config"), machine).unwrap();
+        let program = format!("VIRTUALBMC_CONFIG={here}/vbmc.conf {} --foreground", python("vbmcd"));
+        Self::of(lab, port, program).await
+    }
+
+    async fn of(lab: Arc<Lab>, port: u16, program: String) -> Self {
         secret(&lab.path("password"), "an-open-secret\n");
-        let sim = Self { lab, port };
-        sim.run().await;
-        sim
+        let emulated = Self { lab, port, program };
+        emulated.run().await;
+        emulated
     }
 
     /// Starts it and waits until it answers.
     async fn run(&self) {
-        let here = self.lab.path("");
-        let here = here.display();
-        self.lab.must(&format!(
-            "ipmi_sim -c {here}/lan.conf -f {here}/bmc.emu -s {here}/state -n < /dev/null >> {here}/sim.log 2>&1 & SIM=$!"
-        ));
+        let log = self.lab.path("sim.log");
+        self.lab.must(&format!("{} < /dev/null >> {} 2>&1 & SIM=$!", self.program, log.display()));
         let adapter = self.config("").build().unwrap();
         let began = Instant::now();
         while let Err(why) = adapter.observe(&address("m")).await {
-            let said = fs::read_to_string(self.lab.path("sim.log")).unwrap_or_default();
-            assert!(began.elapsed() < Duration::from_secs(60), "ipmi_sim does not answer: {why}; {said}");
+            assert!(began.elapsed() < PATIENCE, "{} does not answer: {why}; {}", self.program, self.said());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// What it wrote, for a failure's words.
+    fn said(&self) -> String {
+        fs::read_to_string(self.lab.path("sim.log")).unwrap_or_default()
     }
 
     fn config(&self, more: &str) -> IpmiConfig {
@@ -100,7 +130,7 @@ impl Sim {
 }
 
 #[async_trait]
-impl Subject for Sim {
+impl Subject for Emulated {
     fn make(&self) -> Arc<dyn Adapter> {
         Arc::new(Patient { inner: self.config("").build().unwrap(), lab: Arc::clone(&self.lab) })
     }
@@ -108,7 +138,7 @@ impl Subject for Sim {
         address("m")
     }
     fn patience(&self) -> Duration {
-        Duration::from_secs(60)
+        PATIENCE
     }
     async fn kill_from_outside(&self) {
         self.lab.pull_the_plug().await;
@@ -118,8 +148,8 @@ impl Subject for Sim {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keeps_the_conformance_suite_as_its_quality_file_says() {
     let transcript = Transcript::begin("ipmi", "ipmi", Peer::Simulator);
-    let sim = Sim::start().await;
-    let checked = check(&sim).await.unwrap();
+    let sim = Emulated::ipmi_sim().await;
+    let checked = check(&sim).await.unwrap_or_else(|why| panic!("{why:?}; {}", sim.said()));
     compare(&quality(include_str!("../src/ipmi/quality.toml")), &checked).unwrap();
     transcript.end(
         "ipmi_sim of OpenIPMI 2.0.33 (an emulated BMC) driving a real QEMU machine through libvirt",
@@ -128,8 +158,18 @@ async fn keeps_the_conformance_suite_as_its_quality_file_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn virtualbmc_keeps_the_conformance_suite_as_well() {
+    let transcript = Transcript::begin("ipmi-virtualbmc", "ipmi", Peer::Simulator);
+    let emulated = Emulated::virtualbmc().await;
+    let checked = check(&emulated).await.unwrap_or_else(|why| panic!("{why:?}; {}", emulated.said()));
+    compare(&quality(include_str!("../src/ipmi/quality.toml")), &checked).unwrap();
+    transcript
+        .end("virtualbmc 3.3.0 (an emulated BMC) driving a real QEMU machine through libvirt", &checked);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bmc_that_hangs_or_is_restarted_and_wrong_secrets_give_no_false_state() {
-    let sim = Sim::start().await;
+    let sim = Emulated::ipmi_sim().await;
     let lab = &sim.lab;
 
     secret(&lab.path("wrong"), "guessed");

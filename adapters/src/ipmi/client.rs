@@ -15,9 +15,10 @@ use crate::web::read_secret;
 
 use super::map::wrong;
 
-/// How long a packet waits for its answer, and how often it is sent.
-const ANSWER: Duration = Duration::from_millis(800);
-const ATTEMPTS: u32 = 3;
+/// How long a packet waits for its answer, and how often it is sent: the same packet, so that a BMC which
+/// has it already drops it (IPMI 2.0, 6.12.13). Long enough for one that answers when the machine is on.
+const ANSWER: Duration = Duration::from_secs(2);
+const ATTEMPTS: u32 = 2;
 /// How long after a refused password none is shown again.
 const LOCKED: Duration = Duration::from_secs(60);
 /// `Set Session Privilege Level` (IPMI 2.0, 22.18): many grant only User until asked.

@@ -102,7 +102,7 @@ impl Lab {
         tokio::task::spawn_blocking(move || lab.must("virsh destroy lab1 >/dev/null")).await.unwrap();
     }
 
-    /// Waits until the guest is up. Its console is emptied whenever it is switched on or reset.
+    /// Waits until the guest is up. Its console is emptied whenever it is switched on, and before a reset.
     async fn booted(&self) {
         let began = Instant::now();
         loop {
@@ -166,6 +166,10 @@ impl<A: Adapter> Adapter for Patient<A> {
     async fn execute(&self, order: &Order) -> Result<(), AdapterError> {
         if matches!(order.action, Action::SoftOff | Action::Reboot | Action::Reset) {
             self.lab.booted().await;
+        }
+        if order.action == Action::Reset {
+            // libvirt empties it at a start only, and what was said before is not said of the next boot.
+            tokio::fs::write(self.lab.path("console.log"), "").await.unwrap();
         }
         self.inner.execute(order).await
     }
