@@ -126,7 +126,7 @@ async fn keeps_the_conformance_suite_as_its_quality_file_says() {
 
 /// With the suite's laboratory, after it.
 async fn the_light_is_set_and_the_temperature_read(sushy: &Sushy) {
-    let more = format!("[systems.{UUID}]\nindicator = 'blinking'");
+    let more = format!("[systems.{UUID}]\nindicator = 'blinking'\nboot = 'cd'");
     let adapter = sushy.config(&more).build().unwrap();
     let found = adapter.list().await.unwrap();
     assert_eq!(found[0].label, "lab1");
@@ -134,7 +134,11 @@ async fn the_light_is_set_and_the_temperature_read(sushy: &Sushy) {
     let seen = adapter.observe(&address(UUID)).await.unwrap();
     assert!(seen.detail.contains("indicator blinking"), "{:?}", seen.detail);
     adapter.execute(&command(UUID, Action::Start)).await.unwrap();
-    assert_eq!(adapter.observe(&address(UUID)).await.unwrap().power, Power::On);
+    let seen = adapter.observe(&address(UUID)).await.unwrap();
+    assert_eq!(seen.power, Power::On);
+    assert!(seen.detail.contains("boots from Cd"), "{:?}", seen.detail);
+    let first = "virsh dumpxml --inactive lab1 | sed -n '/cdrom/,/disk>/p' | grep -q \"<boot order='1'\"";
+    sushy.lab.must(first);
     adapter.execute(&command(UUID, Action::HardOff)).await.unwrap();
     let off = adapter.observe(&address(UUID)).await.unwrap();
     assert_eq!((off.power, off.cause), (Power::Off, Some(Cause::Operator)));

@@ -14,7 +14,7 @@ use std::time::Duration;
 use common::{PATIENCE, Peer, Transcript, address};
 use primrack_adapter_api::{Adapter, AdapterError};
 use primrack_adapters::wake::{WakeAdapter, WakeConfig};
-use primrack_model::{Action, Command as Order, IntentId, Power};
+use primrack_model::{Action, Command as Order, IntentId, Observation, Power};
 
 const MAC: [u8; 6] = [0x02, 0x11, 0x22, 0xaa, 0xbb, 0xcc];
 const PASSWORD: [u8; 6] = [1, 0x23, 0x45, 0x67, 0x89, 0xab];
@@ -192,6 +192,10 @@ async fn a_sleeper_hears_its_own_packet_and_comes_up() {
         wake.execute(&order(name, Action::Start)).await.unwrap();
         assert_eq!(power("sleeper").await, Power::Off);
     }
+    // It may be sent, and that is all that is known of it.
+    assert_eq!(wake.unseen(&address("silent")), [Action::Start]);
+    assert!(wake.unseen(&address("sleeper")).is_empty());
+    assert_eq!(wake.observe(&address("silent")).await.unwrap(), Observation::unknown("sent, nothing checks"));
     let start = order("sleeper", Action::Start);
     wake.execute(&start).await.unwrap();
     reaches(Power::On).await;

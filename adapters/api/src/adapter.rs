@@ -92,6 +92,13 @@ pub trait Adapter: Debug + Send + Sync + 'static {
     /// What can be done to `address`. Answers from memory.
     fn capabilities(&self, address: &Address) -> Capabilities;
 
+    /// What may be done to `address` although nothing can ever tell its state: over when it was taken, and
+    /// allowed from a state that was never known. Answers from memory.
+    fn unseen(&self, address: &Address) -> &'static [Action] {
+        let _ = address;
+        &[]
+    }
+
     /// Everything the backend has, in bounded memory.
     ///
     /// # Errors

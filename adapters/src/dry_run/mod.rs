@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Console, Found, Hints};
-use primrack_model::{Address, Command, Observation};
+use primrack_model::{Action, Address, Command, Observation, Power};
 
 /// Any adapter, whose machines are looked at and never touched.
 #[derive(Debug)]
@@ -28,6 +28,9 @@ impl Adapter for DryRun {
     fn capabilities(&self, address: &Address) -> Capabilities {
         self.inner.capabilities(address)
     }
+    fn unseen(&self, address: &Address) -> &'static [Action] {
+        self.inner.unseen(address)
+    }
     async fn list(&self) -> Result<Vec<Found>, AdapterError> {
         self.inner.list().await
     }
@@ -43,7 +46,8 @@ impl Adapter for DryRun {
         }
         let power = self.inner.observe(address).await?.power;
         let (name, state) = (&address.0, power.word());
-        let words = if action.fits(power) {
+        let unseen = power == Power::Unknown && self.inner.unseen(address).contains(action);
+        let words = if action.fits(power) || unseen {
             format!("dry run, nothing was done: it would get {action} ({name} is {state})")
         } else {
             format!("dry run, nothing was done: {action} does not fit ({name} is {state})")
@@ -63,7 +67,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use primrack_adapter_api::Hint;
-    use primrack_model::{Action, IntentId, Power};
+    use primrack_model::IntentId;
     use tokio::sync::mpsc;
 
     use super::*;

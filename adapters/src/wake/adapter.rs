@@ -1,6 +1,7 @@
 //! The adapter: it sends a packet, and looks whether somebody came up.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,13 +30,17 @@ pub struct WakeAdapter {
 struct Machine {
     config: MachineConfig,
     recent: Mutex<Recent>,
+    /// A packet has been sent by this bridge.
+    sent: AtomicBool,
 }
 
 impl WakeAdapter {
     pub(super) fn new(config: WakeConfig) -> Self {
         let machines = config.machines.into_iter();
         let machines = machines
-            .map(|(name, config)| (name.into(), Machine { config, recent: Mutex::default() }))
+            .map(|(name, config)| {
+                (name.into(), Machine { config, recent: Mutex::default(), sent: AtomicBool::new(false) })
+            })
             .collect();
         Self { machines, timeout: Duration::from_millis(config.timeout_ms) }
     }
@@ -55,6 +60,14 @@ impl Adapter for WakeAdapter {
         Capabilities { actions: &[Action::Start], pushes_events: false, simulated: false }
     }
 
+    /// Without a check nobody will ever know: a packet may be sent all the same, and sent is all that it is.
+    fn unseen(&self, address: &Address) -> &'static [Action] {
+        match self.find(address) {
+            Ok(machine) if machine.config.check.is_none() => &[Action::Start],
+            _ => &[],
+        }
+    }
+
     async fn list(&self) -> Result<Vec<Found>, AdapterError> {
         let found = self.machines.iter().map(|(name, machine)| {
             let label =
@@ -65,9 +78,10 @@ impl Adapter for WakeAdapter {
     }
 
     async fn observe(&self, address: &Address) -> Result<Observation, AdapterError> {
-        match self.find(address)?.config.check {
+        let machine = self.find(address)?;
+        match machine.config.check {
             Some(check) => Ok(map::tried(client::reach(check, self.timeout).await)),
-            None => Ok(map::unchecked()),
+            None => Ok(map::unchecked(machine.sent.load(Ordering::Relaxed))),
         }
     }
 
@@ -80,8 +94,9 @@ impl Adapter for WakeAdapter {
             return Ok(());
         }
         let sent = machine.wake().await;
-        if sent.is_err() {
-            machine.recent.lock().forget(command.intent);
+        match sent {
+            Ok(()) => machine.sent.store(true, Ordering::Relaxed),
+            Err(_) => machine.recent.lock().forget(command.intent),
         }
         sent
     }

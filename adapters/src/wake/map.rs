@@ -18,9 +18,9 @@ pub(super) fn tried(tried: Result<(), ErrorKind>) -> Observation {
     }
 }
 
-/// Without a check nobody can say.
-pub(super) fn unchecked() -> Observation {
-    Observation::unknown("no check is configured: a packet is never answered")
+/// Without a check nobody can say, before a packet was sent and after.
+pub(super) fn unchecked(sent: bool) -> Observation {
+    Observation::unknown(if sent { "sent, nothing checks" } else { "nothing checks: no check is configured" })
 }
 
 #[cfg(test)]
@@ -34,6 +34,8 @@ mod tests {
         assert_eq!(tried(Err(ErrorKind::TimedOut)).power, Power::Off);
         // Our own network is down: that says nothing about the machine.
         assert_eq!(tried(Err(ErrorKind::NetworkUnreachable)).power, Power::Unknown);
-        assert_eq!(unchecked().power, Power::Unknown);
+        for sent in [false, true] {
+            assert_eq!(unchecked(sent).power, Power::Unknown);
+        }
     }
 }

@@ -40,7 +40,8 @@ cat > "$LAB/machine.xml" <<END
   <features><acpi/></features><cpu mode='custom'><model>qemu64</model></cpu>
   <on_reboot>restart</on_reboot><on_crash>preserve</on_crash>
   <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
-    <serial type='file'><source path='$LAB/console.log'/></serial><memballoon model='none'/></devices>
+    <serial type='file'><source path='$LAB/console.log'/></serial><memballoon model='none'/>
+    <disk type='file' device='cdrom'><target dev='hdc' bus='ide'/><readonly/></disk></devices>
 </domain>
 END
 virsh define "$LAB/machine.xml" > /dev/null

@@ -332,8 +332,9 @@ impl Book {
         self.listed.subscribe()
     }
 
-    /// Whether the state allows `intent`, and if so puts it under way.
-    pub(crate) fn admit(&self, ix: TargetIx, intent: &Intent, can: Capabilities) -> Admission {
+    /// Whether the state allows `intent`, and if so puts it under way. `unseen` where nothing can ever tell
+    /// the state that it leads to: then one that was never known allows it.
+    pub(crate) fn admit(&self, ix: TargetIx, intent: &Intent, can: Capabilities, unseen: bool) -> Admission {
         let inventory = self.inventory();
         let target = inventory.target(ix);
         let (label, kind) = (&target.label, target.kind);
@@ -371,7 +372,12 @@ impl Book {
         } else if let Some(refusal) = if group {
             by_members
         } else {
-            refuse_by_state(target, action, slot.observed, slot.stale, slot.seen, now)
+            let unseen = unseen && slot.observed == Power::Unknown;
+            if unseen {
+                None
+            } else {
+                refuse_by_state(target, action, slot.observed, slot.stale, slot.seen, now)
+            }
         } {
             return Admission::Refused(refusal);
         }

@@ -16,7 +16,7 @@ use primrack_adapter_api::{
     Adapter, AdapterError, Capabilities, Console, Driver, DriverSettings, DriverStatus, Sink,
 };
 use primrack_model::{
-    Action, Actor, BackendId, Command, Edge, Intent, IntentId, Inventory, OriginKey, Outcome, Receipt,
+    Action, Actor, BackendId, Command, Edge, Intent, IntentId, Inventory, OriginKey, Outcome, Power, Receipt,
     Refusal, RefusalCode, StateEvent, TargetId, TargetIx, TargetKind, TargetState, UnixMs, Verdict, Via,
 };
 use primrack_policy::{Permit, Policy};
@@ -372,6 +372,16 @@ impl Engine {
             None => Capabilities { actions: &[], pushes_events: false, simulated: false },
         }
     }
+    /// Whether `action` may be done although nothing can ever tell the target's state.
+    fn is_unseen(&self, target: TargetIx, action: Action) -> bool {
+        let inventory = self.book.inventory();
+        let entry = inventory.target(target);
+        let setup = self.setup.load();
+        setup.driver(&entry.backend).is_some_and(|driver| driver.is_unseen(&entry.address, action))
+    }
+    fn fits_unseen(&self, target: TargetIx, action: Action, power: Power) -> bool {
+        power == Power::Unknown && self.is_unseen(target, action)
+    }
     /// What a target shows on its console now. No policy knows of this: only for the local operator.
     ///
     /// # Errors
@@ -405,7 +415,7 @@ impl Engine {
             let fits = match under_way {
                 Some(doing) => matches!(action, Action::HardOff | Action::Reset) && doing != action,
                 None if is_group => self.book.refuse_whole(target, action).is_none(),
-                None => fresh && action.fits(power),
+                None => (fresh && action.fits(power)) || self.fits_unseen(target, action, power),
             };
             if !fits || !can.can(action) {
                 continue;
@@ -534,7 +544,12 @@ impl Engine {
         }
         let determining: Vec<SmolStr> =
             permit.reasons().iter().map(|name| SmolStr::new(name.as_str())).collect();
-        let admission = self.book.admit(ix, permit.intent(), self.capabilities(ix));
+        let admission = self.book.admit(
+            ix,
+            permit.intent(),
+            self.capabilities(ix),
+            self.is_unseen(ix, permit.intent().action),
+        );
         match admission {
             Admission::Refused(refusal) => {
                 no(self.refuse(permit.into_intent(), refusal, determining, part_of).await)
@@ -676,7 +691,10 @@ impl Engine {
             _ if given_up.is_some() => self.finished(&intent, given_up),
             None => Outcome::Failed(format!("its backend {} is not configured", target.backend)),
             Some(driver) => match driver.execute(&command).await {
-                Ok(()) if intent.action.ends_with_its_call() => {
+                Ok(())
+                    if intent.action.ends_with_its_call()
+                        || driver.is_unseen(&target.address, intent.action) =>
+                {
                     driver.look(&target.address);
                     Outcome::Done
                 }

@@ -32,6 +32,8 @@ struct Scripted {
     /// Execution waits here when the test wants it to.
     gate: Option<Arc<Notify>>,
     refuses: bool,
+    /// Nothing can ever tell its state, so a start is over when it was taken.
+    blind: bool,
 }
 
 impl Scripted {
@@ -43,6 +45,7 @@ impl Scripted {
             obeys: true,
             gate: None,
             refuses: false,
+            blind: false,
         }
     }
     async fn becomes(&self, power: Power) {
@@ -62,12 +65,16 @@ impl Adapter for Scripted {
         let actions = &[Action::Start, Action::SoftOff, Action::HardOff];
         Capabilities { actions, pushes_events: true, simulated: true }
     }
+    fn unseen(&self, _: &Address) -> &'static [Action] {
+        if self.blind { &[Action::Start] } else { &[] }
+    }
     async fn list(&self) -> Result<Vec<Found>, AdapterError> {
-        let seen = Some(Observation::of(*self.power.lock()));
+        let seen = Some(self.observe(&Address("m".into())).await?);
         Ok(vec![Found { seen, ..Found::of(Address("m".into())) }])
     }
     async fn observe(&self, _: &Address) -> Result<Observation, AdapterError> {
-        Ok(Observation::of(*self.power.lock()))
+        let power = *self.power.lock();
+        Ok(if power == Power::Unknown { Observation::unknown(UNSEEN) } else { Observation::of(power) })
     }
     async fn execute(&self, command: &Command) -> Result<(), AdapterError> {
         self.executed.fetch_add(1, Ordering::SeqCst);
@@ -109,6 +116,7 @@ impl primrack_engine::Watcher for Ends {
 }
 
 const ADA: &str = "aaaaaaaa-0000-4000-8000-00000000ada1";
+const UNSEEN: &str = "nothing checks";
 const MACHINE: TargetIx = TargetIx(0);
 
 async fn bench(
@@ -151,7 +159,8 @@ async fn bench(
     let engine = Engine::start(parts, &tasks, stop.clone(), |_| vec![Arc::new(Ends(tell)) as _]);
     let bench = Bench { engine, machine, tasks, stop, ended };
     engine_recalls(&bench, &recovered.kept);
-    bench.until(|state| !state.stale).await;
+    // What nobody can see never becomes known.
+    bench.until(|state| !state.stale || state.detail == UNSEEN).await;
     bench
 }
 
@@ -215,6 +224,39 @@ async fn a_start_is_accepted_recorded_executed_once_and_ends_done() {
     let story: Vec<String> =
         entries(folder.path()).iter().map(|entry| entry.kind().token().to_owned()).collect();
     assert_eq!(story, ["boot", "decision", "ended", "closed"]);
+}
+
+#[tokio::test]
+async fn what_nobody_can_see_may_be_started_and_its_state_stays_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |blind| {
+        let machine = Scripted { power: Mutex::new(Power::Unknown), obeys: false, blind, ..Scripted::new() };
+        bench(folder.path(), machine, EngineSettings::default(), JournalSettings::default())
+    };
+    let bench = start(false).await;
+    let receipt = bench.engine.submit(intent(Action::Start, ADA, "1")).await;
+    assert!(
+        matches!(&receipt.verdict, Verdict::Refused(why) if why.code == RefusalCode::Stale),
+        "{receipt:?}"
+    );
+    bench.close().await;
+
+    let mut bench = start(true).await;
+    let ada = Actor::new(ActorKind::Avatar, ADA, "Ada");
+    let via = Via { edge: Edge::World, object: None, unit: Some(1) };
+    assert_eq!(bench.engine.choices(&ada, MACHINE, &via), Ok(vec![Action::Start]));
+    let receipt = bench.engine.submit(intent(Action::Start, ADA, "2")).await;
+    assert_eq!(receipt.verdict, Verdict::Accepted);
+    assert_eq!(bench.ended.recv().await, Some((receipt.intent, Outcome::Done)));
+    assert_eq!(bench.machine.executed.load(Ordering::SeqCst), 1);
+    let state = bench.until(|state| state.transition.is_none()).await;
+    assert_eq!((state.power, state.detail.as_str()), (Power::Unknown, UNSEEN), "no state is guessed");
+    let receipt = bench.engine.submit(intent(Action::HardOff, ADA, "3")).await;
+    assert!(
+        matches!(&receipt.verdict, Verdict::Refused(why) if why.code == RefusalCode::Stale),
+        "{receipt:?}"
+    );
+    bench.close().await;
 }
 
 #[tokio::test]

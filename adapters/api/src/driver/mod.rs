@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use parking_lot::Mutex;
-use primrack_model::{Address, BackendId, Command, UnixMs};
+use primrack_model::{Action, Address, BackendId, Command, UnixMs};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -172,6 +172,13 @@ impl Driver {
     #[must_use]
     pub fn capabilities(&self, address: &Address) -> Capabilities {
         self.shared.adapter.capabilities(address)
+    }
+
+    /// Whether `action` may be done although nothing can ever tell the state of `address`; over when it
+    /// was taken.
+    #[must_use]
+    pub fn is_unseen(&self, address: &Address, action: Action) -> bool {
+        self.shared.adapter.unseen(address).contains(&action)
     }
 
     /// Hands a command to the backend, within its deadline and the settings' time-out. `Ok` means that
