@@ -9,6 +9,7 @@
 
 mod board;
 mod bridge;
+mod broker;
 mod control;
 mod diary;
 mod figure;
@@ -20,6 +21,7 @@ mod wait;
 
 pub use board::{Emulator, Line, Part, Player, Soft};
 pub use bridge::{BridgeProcess, TestBridge, program};
+pub use broker::{Broker, Client, Heard};
 pub use control::Control;
 pub use diary::Diary;
 pub use figure::in_time;

@@ -12,6 +12,7 @@ use primrack_board::{BoardConfig, BoardParts, Boards, KEPT};
 use primrack_engine::journal::{Journal, JournalSettings};
 use primrack_engine::{Backend, Engine, Parts, READ_ONLY_SPACE};
 use primrack_model::{BackendId, Inventory, UnixMs};
+use primrack_mqtt::Mqtt;
 use primrack_policy::{Policy, PolicyErrors, Source};
 use primrack_web::page::{InventoryScene, PageParts, page_routes};
 use primrack_web::{
@@ -30,6 +31,7 @@ use crate::board;
 use crate::catalogue::{self, Catalogue};
 use crate::config::{BackendConfig, BackendKind, Loaded, Mistake, OwnProcess, inventory_after};
 use crate::metrics::Gauges;
+use crate::mqtt;
 
 /// The name of the control socket in the state folder.
 pub const CONTROL_SOCKET: &str = "control.sock";
@@ -110,6 +112,9 @@ pub fn check_after(loaded: Loaded, before: &Inventory, now: UnixMs) -> Result<Ch
         }
     };
     if let Err(mistake) = listening(&loaded) {
+        wrong.push(mistake.into());
+    }
+    if let Err(mistake) = mqtt::plan(&loaded) {
         wrong.push(mistake.into());
     }
     match policy(&loaded, &inventory) {
@@ -281,6 +286,8 @@ pub struct Bridge {
     pub boards: Arc<Boards>,
     /// What is configured.
     pub catalogue: Arc<Catalogue>,
+    /// The line to the MQTT broker, where one is configured.
+    pub mqtt: Option<Arc<Mqtt>>,
     tasks: TaskTracker,
     stop: CancellationToken,
     drain: Duration,
@@ -395,16 +402,26 @@ pub async fn start_with(
         settings: config.engine.clone(),
     };
     let boards = Arc::new(boards);
+    let mqtt = mqtt::plan(&loaded)?.map(|plan| Mqtt::new(plan, mqtt::boards(config)));
     let engine = Engine::start(parts, &tasks, stop.child_token(), |_| {
-        vec![Arc::clone(&world) as _, Arc::clone(&boards) as _]
+        let mut watchers = vec![Arc::clone(&world) as _, Arc::clone(&boards) as _];
+        watchers.extend(mqtt.clone().map(|mqtt| mqtt as _));
+        watchers
     });
     engine.recall_read_only(&stopped);
     world.start(&engine, delivery, &tasks, stop.child_token());
     boards.start(&engine, &tasks, &stop);
+    if let Some(mqtt) = &mqtt {
+        mqtt::feed(mqtt, &boards, &tasks, &stop);
+        mqtt.start(&engine, &tasks, &stop);
+    }
 
     let mut registry = Registry::with_prefix("primrack");
     engine.counters().register(&mut registry);
     world.register_metrics(&mut registry);
+    if let Some(mqtt) = &mqtt {
+        mqtt.register_metrics(&mut registry);
+    }
     let gauges = Gauges::new(&mut registry, Arc::clone(&engine));
     let edges: Arc<dyn Edges> = Arc::new(WorldEdge { world: Arc::clone(&world), gauges });
     let routes = world.routes().merge(health_routes(Arc::clone(&engine), Arc::clone(&edges), registry));
@@ -415,12 +432,13 @@ pub async fn start_with(
     let control = state_dir.join(CONTROL_SOCKET);
     let routes = control_routes(ControlState { engine: Arc::clone(&engine), edges });
     let routes = routes.merge(board::routes(Arc::clone(&boards), Arc::clone(&engine)));
+    let routes = routes.merge(mqtt::routes(mqtt.clone()));
     let drain = Duration::from_secs(config.bridge.drain_s);
     let catalogue = Catalogue::new(Arc::clone(&engine), Arc::clone(&world), Arc::clone(&boards), loaded);
     let routes = routes.merge(catalogue::routes(Arc::clone(&catalogue)));
     serve_unix(&control, routes, Limits::default(), &tasks, stop.child_token())
         .with_context(|| format!("the control socket {} cannot be made", control.display()))?;
-    Ok(Bridge { engine, world, address, control, boards, catalogue, tasks, stop, drain })
+    Ok(Bridge { engine, world, address, control, boards, catalogue, mqtt, tasks, stop, drain })
 }
 
 fn make_private(folder: &Path) -> anyhow::Result<()> {
@@ -433,8 +451,18 @@ fn make_private(folder: &Path) -> anyhow::Result<()> {
 impl Bridge {
     /// Stops in order: no new connections, what is under way gets its time, the journal is closed.
     pub async fn stop(self) {
-        let Self { engine, world: _, address: _, control, boards: _, catalogue: _, tasks, stop, drain } =
-            self;
+        let Self {
+            engine,
+            world: _,
+            address: _,
+            control,
+            boards: _,
+            catalogue: _,
+            mqtt: _,
+            tasks,
+            stop,
+            drain,
+        } = self;
         stop.cancel();
         tasks.close();
         if tokio::time::timeout(drain, tasks.wait()).await.is_err() {

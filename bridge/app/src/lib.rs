@@ -14,5 +14,6 @@ pub mod rack;
 pub mod show;
 
 mod metrics;
+mod mqtt;
 #[cfg(test)]
 mod testing;

@@ -82,6 +82,25 @@ pub struct Seen {
     pub what: String,
 }
 
+impl Seen {
+    /// A badge at a reader: the reader's number, and the badge's name or hash.
+    #[must_use]
+    pub fn badge(&self) -> Option<(u8, &str)> {
+        let rest = self.what.strip_prefix("tag ").or_else(|| self.what.strip_prefix("wiegand "))?;
+        let (reader, badge) = rest.split_once(" badge:")?;
+        Some((reader.parse().ok()?, badge))
+    }
+    /// Whether the board came or went.
+    #[must_use]
+    pub fn came(&self) -> Option<bool> {
+        match self.what.split(' ').next() {
+            Some("up") => Some(true),
+            Some("down") => Some(false),
+            _ => None,
+        }
+    }
+}
+
 /// One board.
 #[derive(Debug)]
 pub(crate) struct Board {
@@ -223,5 +242,21 @@ impl Board {
         let gone = || "the board is not driven any more".to_owned();
         self.orders.send(Order::Set { index, value, lease_ms, reply }).await.map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_seen_tells_of_badges_and_of_the_board_itself() {
+        let seen = |what: &str| Seen { board: "gate".into(), at: UnixMs(0), what: what.to_owned() };
+        assert_eq!(seen("tag 0 badge:ada").badge(), Some((0, "ada")));
+        assert_eq!(seen("wiegand 3 badge:unknown-1f").badge(), Some((3, "unknown-1f")));
+        assert_eq!(seen("button 0 pressed").badge(), None);
+        assert_eq!(seen("up board gate").came(), Some(true));
+        assert_eq!(seen("down no answer").came(), Some(false));
+        assert_eq!(seen("tag 0 badge:ada").came(), None);
     }
 }

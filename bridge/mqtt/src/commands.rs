@@ -6,7 +6,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use primrack_engine::Engine;
 use primrack_model::{
-    Actor, ActorKind, Edge, Intent, IntentId, ObjectId, OriginKey, TargetId, UnixMs, Via,
+    Actor, ActorKind, Edge, Intent, IntentId, ObjectId, OriginKey, TargetId, TargetIx, UnixMs, Via,
 };
 use primrack_wire::mqtt::{Account, Asked, CommandFault, ReceiptMessage};
 use smol_str::SmolStr;
@@ -33,7 +33,9 @@ impl Inbox {
     pub(crate) fn take(&self, mqtt: &Mqtt, message: Message) {
         if self.0.try_send(message).is_err() {
             mqtt.counters.dropped.inc();
-            tracing::warn!("more MQTT messages than can be answered: one is left; the broker sends it again at the next connection");
+            tracing::warn!(
+                "more MQTT messages than can be answered: one is left; the broker sends it again at the next connection"
+            );
         }
     }
 }
@@ -41,6 +43,7 @@ impl Inbox {
 /// What was decided about a message, to be sent and then acknowledged.
 struct Done {
     answers: Vec<Outgoing>,
+    line: u64,
     ack: Ack,
 }
 
@@ -59,20 +62,23 @@ pub(crate) async fn run(
                 Some(message) => {
                     let (mqtt, engine, sender) = (Arc::clone(&mqtt), Arc::clone(&engine), sender.clone());
                     work.push_back(async move {
-                        let Done { answers, ack } = answer(&mqtt, &engine, message).await;
+                        let Done { answers, line, ack } = answer(&mqtt, &engine, message).await;
                         for answer in answers {
                             // Lost with the session: the command comes again, and with it the receipt.
                             if sender.deliver(answer).await.is_err() {
                                 return None;
                             }
                         }
-                        Some(ack)
+                        Some((line, ack))
                     });
                 }
                 None => return,
             },
             Some(ack) = work.next(), if !work.is_empty() => {
-                if let Some(ack) = ack {
+                // Over another connection it comes again, and is acknowledged then.
+                if let Some((line, ack)) = ack
+                    && *mqtt.connected.borrow() == line
+                {
                     sender.acknowledge(ack).await;
                 }
             }
@@ -81,34 +87,34 @@ pub(crate) async fn run(
 }
 
 async fn answer(mqtt: &Mqtt, engine: &Arc<Engine>, message: Message) -> Done {
-    let Message { topic, payload, retain, response_topic, correlation, ack } = message;
+    let Message { topic, payload, retain, response_topic, correlation, line, ack } = message;
     let topics = &mqtt.plan.topics;
     if !topics.is_command(&topic) {
         let answers = crate::states::heard(mqtt, &topic, &payload);
-        return Done { answers, ack };
+        return Done { answers, line, ack };
     }
     // What clears a retained command is no command.
     if payload.is_empty() {
-        return Done { answers: Vec::new(), ack };
+        return Done { answers: Vec::new(), line, ack };
     }
     let now = UnixMs::now();
     let (account, target) = match topics.read_command(&topic) {
         Some(Ok(named)) => named,
         Some(Err(words)) => {
-            mqtt.fault(&CommandFault::Topic(words), "");
-            return Done { answers: Vec::new(), ack };
+            mqtt.fault(engine, &CommandFault::Topic(words), "");
+            return Done { answers: Vec::new(), line, ack };
         }
-        None => return Done { answers: Vec::new(), ack },
+        None => return Done { answers: Vec::new(), line, ack },
     };
     if !mqtt.plan.accounts.contains(&account) {
-        mqtt.fault(&CommandFault::UnknownAccount, account.as_str());
-        return Done { answers: Vec::new(), ack };
+        mqtt.fault(engine, &CommandFault::UnknownAccount, "");
+        return Done { answers: Vec::new(), line, ack };
     }
     let read = if retain { Err(CommandFault::Retained) } else { Asked::read(&payload) };
     let receipt = match read {
-        Ok(asked) => submit(engine, &account, target, asked, now).await,
+        Ok(asked) => submit(mqtt, engine, &account, target, asked, now).await,
         Err(fault) => {
-            mqtt.fault(&fault, account.as_str());
+            mqtt.fault(engine, &fault, account.as_str());
             ReceiptMessage::fault(target.as_str(), &fault, now.0)
         }
     };
@@ -123,10 +129,11 @@ async fn answer(mqtt: &Mqtt, engine: &Arc<Engine>, message: Message) -> Done {
     });
     let payload = serde_json::to_vec(&receipt).unwrap_or_default();
     let topic = own.unwrap_or_else(|| topics.receipt(&account));
-    Done { answers: vec![Outgoing { topic, payload, retain: false, correlation }], ack }
+    Done { answers: vec![Outgoing { topic, payload, retain: false, correlation }], line, ack }
 }
 
 async fn submit(
+    mqtt: &Mqtt,
     engine: &Arc<Engine>,
     account: &Account,
     target: TargetId,
@@ -145,13 +152,17 @@ async fn submit(
         origin,
         at: now,
     };
+    // Fair: who comes first goes first.
+    let lane = engine.inventory().find_target(intent.target.as_str()).map_or(0, |TargetIx(ix)| ix as usize);
+    let _turn = mqtt.lanes[lane % mqtt.lanes.len()].lock().await;
     ReceiptMessage::of(&engine.submit(intent).await, id)
 }
 
 impl Mqtt {
     /// Counts and tells of a message that is not followed.
-    fn fault(&self, fault: &CommandFault, account: &str) {
+    fn fault(&self, engine: &Engine, fault: &CommandFault, account: &str) {
         self.counters.fault(fault.token());
+        self.refused.note(engine.journal(), fault.token(), account, &fault.to_string());
         tracing::warn!(account, reason = fault.token(), "an MQTT command was not followed: {fault}");
     }
 }

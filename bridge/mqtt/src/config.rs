@@ -78,6 +78,15 @@ pub enum Version {
     V311,
 }
 
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::V5 => "5",
+            Self::V311 => "3.1.1",
+        })
+    }
+}
+
 fn primrack() -> SmolStr {
     SmolStr::new_static("primrack")
 }
@@ -119,6 +128,14 @@ pub struct Plan {
 impl std::fmt::Debug for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plan").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+impl Plan {
+    /// Host and port of the broker.
+    #[must_use]
+    pub fn broker(&self) -> String {
+        format!("{}:{}", self.host, self.port)
     }
 }
 
@@ -192,7 +209,8 @@ impl MqttConfig {
             }
         };
         if rest.contains(['@', '/']) {
-            let words = "a broker is a host and perhaps a port; an account goes into username and password_file";
+            let words =
+                "a broker is a host and perhaps a port; an account goes into username and password_file";
             return Err(wrong("broker", words, hint));
         }
         let usual = if tls { 8883 } else { 1883 };
@@ -210,7 +228,8 @@ impl MqttConfig {
         let here = host == "localhost"
             || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
         if !tls && !here && !self.plain_text_is_safe {
-            let words = format!("{host} is elsewhere, and without TLS everyone on the way can read and command");
+            let words =
+                format!("{host} is elsewhere, and without TLS everyone on the way can read and command");
             return Err(wrong(
                 "broker",
                 words,
@@ -242,7 +261,11 @@ impl MqttConfig {
         if let Some(file) = &self.ca_file {
             for certificate in certificates(file, "ca_file")? {
                 roots.add(certificate).map_err(|error| {
-                    wrong("ca_file", format!("{}: {error}", file.display()), "name a PEM file of certificates")
+                    wrong(
+                        "ca_file",
+                        format!("{}: {error}", file.display()),
+                        "name a PEM file of certificates",
+                    )
                 })?;
             }
         }
@@ -255,20 +278,28 @@ impl MqttConfig {
             (None, None) => Ok(builder.with_no_client_auth()),
             (Some(chain), Some(key)) => {
                 let text = secret(key, "key")?;
-                let secret = PrivateKeyDer::from_pem_slice(text.expose_secret().as_bytes()).map_err(|error| {
-                    wrong("key", format!("{}: {error}", key.display()), "name a PEM file with one private key")
-                })?;
+                let secret =
+                    PrivateKeyDer::from_pem_slice(text.expose_secret().as_bytes()).map_err(|error| {
+                        wrong(
+                            "key",
+                            format!("{}: {error}", key.display()),
+                            "name a PEM file with one private key",
+                        )
+                    })?;
                 builder.with_client_auth_cert(certificates(chain, "certificate")?, secret).map_err(|error| {
                     wrong("certificate", error.to_string(), "certificate and key have to belong together")
                 })
             }
-            _ => Err(wrong("certificate", "a client certificate needs both files", "set certificate and key")),
+            _ => {
+                Err(wrong("certificate", "a client certificate needs both files", "set certificate and key"))
+            }
         }
     }
 }
 
 fn certificates(file: &Path, key: &'static str) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let bad = |words: String| wrong(key, format!("{}: {words}", file.display()), "name a PEM file of certificates");
+    let bad =
+        |words: String| wrong(key, format!("{}: {words}", file.display()), "name a PEM file of certificates");
     let text = fs::read(file).map_err(|error| bad(error.to_string()))?;
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match all {
@@ -328,7 +359,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("password");
         fs::write(&file, "hush-hush\n").unwrap();
-        let text = format!("broker = 'mqtt://localhost'\nusername = 'x'\npassword_file = '{}'", file.display());
+        let text =
+            format!("broker = 'mqtt://localhost'\nusername = 'x'\npassword_file = '{}'", file.display());
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
         assert!(plan(&text).unwrap_err().hint.starts_with("chmod 600"));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();

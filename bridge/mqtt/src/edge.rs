@@ -9,9 +9,9 @@
 //! anywhere between leads to the same command again, and its id to the same receipt: nothing is lost, and
 //! nothing is done twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use parking_lot::Mutex;
@@ -27,11 +27,16 @@ use tokio_util::task::TaskTracker;
 use crate::commands::{self, Inbox};
 use crate::config::Plan;
 use crate::counters::Counters;
-use crate::line::{self, News, Outgoing, Receiver, Sender};
+use crate::line::{self, News, Outgoing, Receiver, Sender, Stay};
+use crate::refused::Refused;
 use crate::states;
 
 /// Events that wait for the broker; the oldest give way, and states are not among them.
 const EVENTS: usize = 1024;
+/// Targets whose commands are told apart while they wait for each other; two that share a place only wait.
+const LANES: usize = 256;
+/// A connection that lasted so long was one: the next pause is short again.
+const LASTED: Duration = Duration::from_secs(10);
 
 /// A board that is announced and whose tags are told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +48,12 @@ pub struct BoardPlan {
 }
 
 /// How the line stands.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MqttStatus {
     /// Host and port of the broker.
     pub broker: String,
+    /// The version of the protocol.
+    pub version: String,
     /// Whether it answers.
     pub connected: bool,
     /// Why not.
@@ -61,9 +68,14 @@ pub struct Mqtt {
     pub(crate) boards: Vec<BoardPlan>,
     pub(crate) engine: OnceLock<Arc<Engine>>,
     /// Targets whose newest state the broker has not been told.
-    pub(crate) dirty: Mutex<std::collections::HashSet<TargetIx>>,
-    /// Whether boards answer, by name.
-    pub(crate) board_up: Mutex<HashMap<SmolStr, bool>>,
+    pub(crate) dirty: Mutex<HashSet<TargetIx>>,
+    /// Whether boards answer, by name, and whether the broker has been told.
+    pub(crate) board_up: Mutex<BTreeMap<SmolStr, (bool, bool)>>,
+    /// The topics of what was announced to Home Assistant.
+    pub(crate) announced: Mutex<HashSet<String>>,
+    /// Commands to one target are put to the engine one after the other, in the order in which they came.
+    pub(crate) lanes: Vec<tokio::sync::Mutex<()>>,
+    pub(crate) refused: Refused,
     pub(crate) wake: Notify,
     pub(crate) counters: Counters,
     events: mpsc::Sender<Outgoing>,
@@ -106,6 +118,9 @@ impl Mqtt {
             engine: OnceLock::new(),
             dirty: Mutex::default(),
             board_up: Mutex::default(),
+            announced: Mutex::default(),
+            lanes: std::iter::repeat_with(tokio::sync::Mutex::default).take(LANES).collect(),
+            refused: Refused::default(),
             wake: Notify::new(),
             counters: Counters::default(),
             events,
@@ -124,7 +139,8 @@ impl Mqtt {
     #[must_use]
     pub fn status(&self) -> MqttStatus {
         MqttStatus {
-            broker: format!("{}:{}", self.plan.host, self.plan.port),
+            broker: self.plan.broker(),
+            version: self.plan.version.to_string(),
             connected: *self.connected.borrow() > 0,
             why: self.why.lock().clone(),
             waiting: self.dirty.lock().len(),
@@ -139,8 +155,17 @@ impl Mqtt {
 
     /// Tells whether a board answers.
     pub fn board(&self, board: &str, up: bool) {
-        self.board_up.lock().insert(SmolStr::new(board), up);
+        self.board_up.lock().insert(SmolStr::new(board), (up, false));
         self.wake.notify_one();
+    }
+
+    /// What the broker does not let us hear, so that nothing would ever be done.
+    pub(crate) fn denied(&self, filters: &[String]) {
+        if let Some(first) = filters.first() {
+            let why = format!("this account may not hear {first} at the broker");
+            tracing::error!(broker = %self.plan.host, %why, "the MQTT broker denies a subscription");
+            *self.why.lock() = why;
+        }
     }
 
     fn event(&self, topic: String, message: &impl serde::Serialize) {
@@ -161,7 +186,7 @@ impl Mqtt {
         if self.engine.set(Arc::clone(engine)).is_err() {
             return;
         }
-        let (sender, receiver) = line::open(&self.plan);
+        let (sender, receiver) = line::open(&self.plan, Stay::Lasting);
         let (inbox, commands) = Inbox::new();
         tasks.spawn(Arc::clone(self).drive(receiver, inbox, sender.clone(), stop.clone()));
         tasks.spawn(commands::run(
@@ -189,6 +214,7 @@ impl Mqtt {
             .without_max_times();
         let mut pause = pauses.build();
         let mut connections = 0;
+        let mut since = Instant::now();
         let mut closing = false;
         let leave = self.leave(&sender, &stop);
         tokio::pin!(leave);
@@ -204,18 +230,26 @@ impl Mqtt {
             match news {
                 Ok(News::Connected(kept)) => {
                     connections += 1;
-                    pause = pauses.build();
+                    since = Instant::now();
                     self.why.lock().clear();
                     self.counters.connections.inc();
+                    self.counters.connected.set(1);
                     tracing::info!(broker = %self.plan.host, kept, "connected to the MQTT broker");
                     self.connected.send_replace(connections);
                     self.wake.notify_one();
                 }
-                Ok(News::Message(message)) => inbox.take(&self, message),
+                Ok(News::Message(mut message)) => {
+                    message.line = connections;
+                    inbox.take(&self, message);
+                }
                 Ok(News::Other) => {}
                 Err(_) if stop.is_cancelled() => return,
                 Err(why) => {
                     let fresh = self.connected.send_replace(0) > 0;
+                    self.counters.connected.set(0);
+                    if fresh && since.elapsed() > LASTED {
+                        pause = pauses.build();
+                    }
                     let told = std::mem::replace(&mut *self.why.lock(), why.clone());
                     if fresh || told != why {
                         tracing::warn!(broker = %self.plan.host, %why, "the MQTT broker is lost; trying again");
@@ -238,6 +272,7 @@ impl Mqtt {
         }
         let topic = self.plan.topics.status();
         let offline = Outgoing { topic, payload: b"offline".to_vec(), retain: true, correlation: None };
+        // A line that has no room any more is closed without; the last will says the same.
         let said = tokio::time::timeout(Duration::from_secs(1), sender.publish(offline)).await;
         if said.is_ok() {
             sender.close().await;

@@ -9,7 +9,9 @@ mod config;
 mod counters;
 mod edge;
 mod line;
+mod refused;
 mod states;
 
 pub use config::{ConfigError, HomeAssistantConfig, MqttConfig, Plan, Version};
 pub use edge::{BoardPlan, Mqtt, MqttStatus};
+pub use line::{probe, remedy};

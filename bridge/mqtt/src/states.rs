@@ -54,35 +54,36 @@ async fn greet(mqtt: &Mqtt, engine: &Engine, sender: &Sender) -> Result<(), NotS
         filters.push(home.birth());
         filters.extend(home.announced());
     }
-    sender.subscribe(&filters).await?;
+    // What comes at once, from an earlier run, is held against what there is now.
+    let announcements = announcements(mqtt, engine);
+    *mqtt.announced.lock() = announcements.iter().map(|message| message.topic.clone()).collect();
+    let denied = sender.subscribe(&filters).await?;
+    mqtt.denied(&denied);
     let topic = mqtt.plan.topics.status();
     sender.publish(retained(topic, b"online".to_vec())).await?;
-    announce(mqtt, engine, sender).await?;
-    let count = u32::try_from(engine.inventory().targets().len()).unwrap_or(u32::MAX);
-    mqtt.dirty.lock().extend((0..count).map(TargetIx));
-    Ok(())
-}
-
-/// Everything there is, to Home Assistant.
-async fn announce(mqtt: &Mqtt, engine: &Engine, sender: &Sender) -> Result<(), NotSent> {
-    for message in announcements(mqtt, engine) {
+    for message in announcements {
         sender.publish(message).await?;
+    }
+    mqtt.dirty.lock().extend(engine.inventory().live_targets().map(|(ix, _)| ix));
+    for (_, told) in mqtt.board_up.lock().values_mut() {
+        *told = false;
     }
     Ok(())
 }
 
+/// Everything there is, to Home Assistant.
 fn announcements(mqtt: &Mqtt, engine: &Engine) -> Vec<Outgoing> {
     let Some(home) = &mqtt.plan.home else { return Vec::new() };
     let backends = engine.backends();
     let topics = &mqtt.plan.topics;
-    let count = u32::try_from(engine.inventory().targets().len()).unwrap_or(u32::MAX);
     let inventory = engine.inventory();
     let mut all = Vec::new();
-    for ix in (0..count).map(TargetIx) {
-        let entry = inventory.target(ix);
+    for (ix, entry) in inventory.live_targets() {
         let capabilities = engine.capabilities(ix);
-        let technology =
-            backends.iter().find(|(id, _, _)| *id == entry.backend).map_or("", |(_, technology, _)| technology);
+        let technology = backends
+            .iter()
+            .find(|(id, _, _)| *id == entry.backend)
+            .map_or("", |(_, technology, _)| technology);
         let facts = TargetFacts {
             id: entry.id.as_str(),
             label: &entry.label,
@@ -101,8 +102,12 @@ fn announcements(mqtt: &Mqtt, engine: &Engine) -> Vec<Outgoing> {
 
 /// The newest state of all that changed.
 async fn tell(mqtt: &Mqtt, engine: &Engine, sender: &Sender) -> Result<(), NotSent> {
-    let boards: Vec<_> = mqtt.board_up.lock().drain().collect();
-    for (board, up) in boards {
+    let boards: Vec<_> = {
+        let mut boards = mqtt.board_up.lock();
+        let untold = boards.iter_mut().filter(|(_, (_, told))| !told);
+        untold.map(|(board, (up, told))| (board.clone(), *up, std::mem::replace(told, true))).collect()
+    };
+    for (board, up, _) in boards {
         let word: &[u8] = if up { b"online" } else { b"offline" };
         sender.publish(retained(mqtt.plan.topics.board(&board), word.to_vec())).await?;
     }
@@ -110,6 +115,9 @@ async fn tell(mqtt: &Mqtt, engine: &Engine, sender: &Sender) -> Result<(), NotSe
     for ix in dirty {
         // Read at the last moment: the newest counts.
         let inventory = engine.inventory();
+        if inventory.is_retired(ix) {
+            continue;
+        }
         let entry = inventory.target(ix);
         let message = StateMessage::of(entry, &engine.state(ix), engine.capabilities(ix).simulated);
         let Ok(payload) = serde_json::to_vec(&message) else { continue };
@@ -127,10 +135,7 @@ pub(crate) fn heard(mqtt: &Mqtt, topic: &str, payload: &[u8]) -> Vec<Outgoing> {
         return if payload == b"online" { announcements(mqtt, engine) } else { Vec::new() };
     }
     // Announced by an earlier run, and not there any more: Home Assistant forgets it.
-    if home.is_ours(topic)
-        && !payload.is_empty()
-        && !announcements(mqtt, engine).iter().any(|known| known.topic == topic)
-    {
+    if home.is_ours(topic) && !payload.is_empty() && !mqtt.announced.lock().contains(topic) {
         return vec![retained(topic.to_owned(), Vec::new())];
     }
     Vec::new()

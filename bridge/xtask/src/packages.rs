@@ -39,6 +39,8 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("/usr/sbin/mke2fs", &["e2fsprogs"]),
     ("/usr/bin/busybox", &["busybox-static"]),
     ("/usr/sbin/sshd", &["openssh-server", "openssh-client"]),
+    ("/usr/sbin/mosquitto", &["mosquitto"]),
+    ("mosquitto_passwd", &["mosquitto"]),
     // Binds the C library of OSDP when that is built.
     ("/usr/lib/llvm-14/lib/libclang.so", &["libclang-dev"]),
     // Containers.

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 use primrack_engine::EngineSettings;
 use primrack_model::{OnFailure, TargetKind, TouchMode};
+use primrack_mqtt::MqttConfig;
 use primrack_world::WorldSettings;
 use serde::Deserialize;
 use smol_str::SmolStr;
@@ -45,6 +46,9 @@ pub struct Config {
     /// Connections to technologies, by name.
     #[serde(default)]
     pub backends: BTreeMap<SmolStr, BackendConfig>,
+    /// One MQTT broker.
+    #[serde(default)]
+    pub mqtt: Option<MqttConfig>,
     /// What can be acted on, by id.
     #[serde(default)]
     pub targets: BTreeMap<SmolStr, TargetConfig>,
@@ -192,6 +196,9 @@ mod tests {
             let badges = folder.path().join("badges");
             std::fs::write(&badges, "04A1B2C3D4E5F6 ada\n").unwrap();
             std::fs::set_permissions(&badges, std::fs::Permissions::from_mode(0o600)).unwrap();
+            let password = folder.path().join("mqtt.password");
+            std::fs::write(&password, "hush-hush\n").unwrap();
+            std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
             let loaded = super::read(&config, std::iter::empty()).unwrap();
             crate::compose::check(loaded).unwrap_or_else(|wrong| panic!("{}: {wrong:?}", example.display()));
             seen += 1;

@@ -5,6 +5,7 @@
 
 mod boards;
 mod bridge;
+mod mqtt;
 mod objects;
 #[cfg(test)]
 mod tests;
@@ -78,6 +79,7 @@ pub async fn examine(config: &Path, control: Option<&Path>) -> Vec<Finding> {
     bridge::keys(&loaded, &mut findings);
     bridge::backends(&loaded, control, &mut findings).await;
     boards::boards(&loaded, control, &mut findings).await;
+    mqtt::mqtt(&loaded, control, &mut findings).await;
     objects::callbacks(&loaded, &mut findings);
     objects::objects(&loaded, control, &mut findings).await;
     findings

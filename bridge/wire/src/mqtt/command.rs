@@ -28,7 +28,9 @@ pub struct Asked {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CommandFault {
     /// Left at the broker: it would be done again at each reconnection, as if a door opened by itself.
-    #[error("a retained command is never followed: publish it without retain, and remove this one with an empty retained message to the same topic")]
+    #[error(
+        "a retained command is never followed: publish it without retain, and remove this one with an empty retained message to the same topic"
+    )]
     Retained,
     /// Too long.
     #[error("a command has at most {COMMAND_LIMIT} bytes")]
@@ -37,7 +39,9 @@ pub enum CommandFault {
     #[error("{0}; send {{\"action\": \"start\", \"id\": \"your-number-1\"}}")]
     Malformed(String),
     /// The id is missing where a second delivery would do harm.
-    #[error("{0} needs an id of yours, so that one that is delivered twice is done once: {{\"action\": \"{0}\", \"id\": \"your-number-1\"}}")]
+    #[error(
+        "{0} needs an id of yours, so that one that is delivered twice is done once: {{\"action\": \"{0}\", \"id\": \"your-number-1\"}}"
+    )]
     NeedsId(Action),
     /// Nobody of that name may command here.
     #[error("the account is not listed under [mqtt] accounts")]
@@ -80,9 +84,9 @@ impl Asked {
             let action = match text {
                 "ON" => Action::Start,
                 "OFF" => Action::SoftOff,
-                other => other
-                    .parse()
-                    .map_err(|error: primrack_model::UnknownAction| CommandFault::Malformed(error.to_string()))?,
+                other => other.parse().map_err(|error: primrack_model::UnknownAction| {
+                    CommandFault::Malformed(error.to_string())
+                })?,
             };
             Self { action, id: None }
         };

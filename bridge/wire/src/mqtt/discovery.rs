@@ -76,7 +76,9 @@ impl HomeAssistant {
         };
         let parts: Vec<&str> = rest.split('/').collect();
         match parts[..] {
-            ["tag", object, "config"] => object.strip_prefix(&*self.node).is_some_and(|it| it.starts_with("--")),
+            ["tag", object, "config"] => {
+                object.strip_prefix(&*self.node).is_some_and(|it| it.starts_with("--"))
+            }
             [_, node, _, "config"] => node == self.node,
             _ => false,
         }
@@ -328,7 +330,8 @@ mod tests {
     #[test]
     fn what_others_announced_is_left_alone() {
         let (home, _) = home();
-        for other in ["homeassistant/switch/zigbee/x/config", "homeassistant/tag/other/config", "primrack/x"] {
+        for other in ["homeassistant/switch/zigbee/x/config", "homeassistant/tag/other/config", "primrack/x"]
+        {
             assert!(!home.is_ours(other), "{other}");
         }
         assert!(home.is_ours("homeassistant/tag/primrack--gate-0/config"));

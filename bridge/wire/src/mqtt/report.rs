@@ -80,9 +80,9 @@ impl StateMessage {
     /// What `entry` shows.
     #[must_use]
     pub fn of(entry: &TargetEntry, state: &TargetState, simulated: bool) -> Self {
-        let TargetState { power, cause, detail, load, about, transition, generation, since, seen, stale } = state;
-        let About { host, addresses, temperature, health: _ } =
-            about.as_deref().cloned().unwrap_or_default();
+        let TargetState { power, cause, detail, load, about, transition, generation, since, seen, stale } =
+            state;
+        let About { host, addresses, temperature, health: _ } = about.as_deref().cloned().unwrap_or_default();
         let switch = match power {
             Power::On | Power::Starting | Power::Paused => "ON",
             Power::Off | Power::Stopping | Power::Saved | Power::Crashed | Power::Unknown => "OFF",

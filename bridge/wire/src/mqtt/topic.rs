@@ -100,11 +100,12 @@ impl Topics {
     pub fn read_command(&self, topic: &str) -> Option<Result<(Account, TargetId), String>> {
         let rest = topic.strip_prefix(&*self.prefix)?.strip_prefix("/do/")?;
         let (account, target) = rest.split_once('/')?;
-        let read = Account::new(account)
-            .map_err(|bad| bad.to_string())
-            .and_then(|account| match TargetId::new(target) {
-                Ok(target) => Ok((account, target)),
-                Err(bad @ BadId { .. }) => Err(bad.to_string()),
+        let read =
+            Account::new(account).map_err(|bad| bad.to_string()).and_then(|account| {
+                match TargetId::new(target) {
+                    Ok(target) => Ok((account, target)),
+                    Err(bad @ BadId { .. }) => Err(bad.to_string()),
+                }
             });
         Some(read)
     }
@@ -163,9 +164,13 @@ mod tests {
         let account = Account::new("a").unwrap();
         assert!(topics.may_answer(&account, "primrack/receipt/a"));
         assert!(topics.may_answer(&account, "primrack/receipt/a/session-7"));
-        for elsewhere in
-            ["primrack/do/owner/db-1", "primrack/receipt/ab", "primrack/receipt/b", "primrack/receipt/a/#", "x"]
-        {
+        for elsewhere in [
+            "primrack/do/owner/db-1",
+            "primrack/receipt/ab",
+            "primrack/receipt/b",
+            "primrack/receipt/a/#",
+            "x",
+        ] {
             assert!(!topics.may_answer(&account, elsewhere), "{elsewhere}");
         }
     }
