@@ -23,10 +23,10 @@ const DO: &str = "primrack/do/node-red/web-1";
 fn room(broker: &str, machines: usize, more: &str) -> Room {
     let room = Room::new("", []);
     let at = room.at("");
-    let mut text = format!(
+    let mut text =
         "bridge.state_dir = 'state'\nbridge.listen = '127.0.0.1:0'\ngroups.owners = ['mqtt:node-red']\n\
          [backends.local.process]\nstate_dir = 'processes'\n"
-    );
+            .to_owned();
     for n in 1..=machines {
         text += &format!(
             "[backends.local.process.servers.web-{n}]\n\
@@ -348,7 +348,7 @@ async fn nothing_is_lost_or_doubled_over_kills_of_broker_and_bridge() {
     let sender = broker.client_as("node-red", "sender");
     // Machines are started and reset in turn: each effect leaves a line of its own.
     let command = |n: usize| {
-        let action = if n / MACHINES % 2 == 0 { "start" } else { "reset" };
+        let action = if (n / MACHINES).is_multiple_of(2) { "start" } else { "reset" };
         let target = format!("primrack/do/node-red/web-{}", n % MACHINES + 1);
         (target, format!(r#"{{"action":"{action}","id":"c-{n}"}}"#))
     };

@@ -11,10 +11,13 @@ use smol_str::SmolStr;
 
 const PERIOD: Duration = Duration::from_secs(60);
 
+/// The token and the account.
+type Kind = (&'static str, SmolStr);
+
 /// What was written when, and what was not since. Kinds are few and accounts are those of the configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Refused {
-    told: Mutex<HashMap<(&'static str, SmolStr), (Option<Instant>, u64)>>,
+    told: Mutex<HashMap<Kind, (Option<Instant>, u64)>>,
 }
 
 impl Refused {
