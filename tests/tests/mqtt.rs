@@ -500,3 +500,24 @@ async fn home_assistant_is_told_what_there_is_and_forgets_what_is_not() {
         .await;
     bridge.stop().await;
 }
+
+#[tokio::test]
+async fn a_target_that_a_reload_takes_away_is_cleared_and_a_new_one_is_told() {
+    let broker = Broker::start().await;
+    let mut red = broker.client("node-red");
+    red.subscribe("primrack/state/+").await;
+    let bridge = TestBridge::start(room(&plain(&broker), 2, "")).await;
+    red.until("the second machine is off", shows("primrack/state/web-2", "off")).await;
+    let text = fs::read_to_string(bridge.room.config()).unwrap();
+    let text = text.replace("[targets.web-2]", "[targets.other]\naddress = 'web-2'");
+    fs::write(bridge.room.config(), text).unwrap();
+    bridge.bridge.catalogue.reload(false).await.unwrap();
+    let (mut cleared, mut told) = (false, false);
+    while !cleared || !told {
+        let heard =
+            red.until("what the reload changed", |heard| heard.topic.starts_with("primrack/state/")).await;
+        cleared |= heard.topic == "primrack/state/web-2" && heard.payload.is_empty();
+        told |= shows("primrack/state/other", "off")(&heard);
+    }
+    bridge.stop().await;
+}

@@ -10,13 +10,14 @@
 //! nothing is done twice.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use parking_lot::Mutex;
 use primrack_engine::{Engine, Watcher};
-use primrack_model::{ActorKind, Intent, Outcome, TargetIx};
+use primrack_model::{ActorKind, Intent, Inventory, Outcome, TargetIx};
 use primrack_wire::mqtt::{EndedMessage, TagMessage};
 use prometheus_client::registry::Registry;
 use smol_str::SmolStr;
@@ -76,6 +77,8 @@ pub struct Mqtt {
     /// Commands to one target are put to the engine one after the other, in the order in which they came.
     pub(crate) lanes: Vec<tokio::sync::Mutex<()>>,
     pub(crate) refused: Refused,
+    /// What there is has changed since it was announced.
+    pub(crate) replaced: AtomicBool,
     pub(crate) wake: Notify,
     pub(crate) counters: Counters,
     events: mpsc::Sender<Outgoing>,
@@ -94,6 +97,10 @@ impl std::fmt::Debug for Mqtt {
 impl Watcher for Mqtt {
     fn changed(&self, target: TargetIx) {
         self.dirty.lock().insert(target);
+        self.wake.notify_one();
+    }
+    fn replaced(&self, _: &Arc<Inventory>) {
+        self.replaced.store(true, Ordering::Release);
         self.wake.notify_one();
     }
     fn ended(&self, _: TargetIx, intent: &Intent, outcome: &Outcome) {
@@ -121,6 +128,7 @@ impl Mqtt {
             announced: Mutex::default(),
             lanes: std::iter::repeat_with(tokio::sync::Mutex::default).take(LANES).collect(),
             refused: Refused::default(),
+            replaced: AtomicBool::new(false),
             wake: Notify::new(),
             counters: Counters::default(),
             events,

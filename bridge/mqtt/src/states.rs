@@ -2,10 +2,11 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use primrack_engine::Engine;
-use primrack_model::TargetIx;
+use primrack_model::{TargetId, TargetIx};
 use primrack_wire::mqtt::{BoardFacts, StateMessage, TargetFacts};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -24,13 +25,18 @@ pub(crate) async fn run(
     stop: CancellationToken,
 ) {
     let mut greeted = 0;
+    let mut told = HashSet::new();
     let mut connected = mqtt.connected.subscribe();
     loop {
         let now = *connected.borrow_and_update();
-        if now > 0 && now != greeted && greet(&mqtt, &engine, &sender).await.is_ok() {
+        // After a reload everything is announced anew; what is gone is cleared.
+        if mqtt.replaced.swap(false, Ordering::AcqRel) {
+            greeted = 0;
+        }
+        if now > 0 && now != greeted && greet(&mqtt, &engine, &sender, &mut told).await.is_ok() {
             greeted = now;
         }
-        if now > 0 && tell(&mqtt, &engine, &sender).await.is_err() {
+        if now > 0 && tell(&mqtt, &engine, &sender, &mut told).await.is_err() {
             return;
         }
         tokio::select! {
@@ -48,7 +54,12 @@ pub(crate) async fn run(
 }
 
 /// After each connection: what is wanted, that we are there, what there is, and every state.
-async fn greet(mqtt: &Mqtt, engine: &Engine, sender: &Sender) -> Result<(), NotSent> {
+async fn greet(
+    mqtt: &Mqtt,
+    engine: &Engine,
+    sender: &Sender,
+    told: &mut HashSet<TargetId>,
+) -> Result<(), NotSent> {
     let mut filters = vec![mqtt.plan.topics.commands()];
     if let Some(home) = &mqtt.plan.home {
         filters.push(home.birth());
@@ -64,7 +75,14 @@ async fn greet(mqtt: &Mqtt, engine: &Engine, sender: &Sender) -> Result<(), NotS
     for message in announcements {
         sender.publish(message).await?;
     }
-    mqtt.dirty.lock().extend(engine.inventory().live_targets().map(|(ix, _)| ix));
+    let inventory = engine.inventory();
+    let live: HashSet<&TargetId> = inventory.live_targets().map(|(_, entry)| &entry.id).collect();
+    let gone: Vec<TargetId> = told.iter().filter(|id| !live.contains(id)).cloned().collect();
+    for id in gone {
+        sender.publish(retained(mqtt.plan.topics.state(id.as_str()), Vec::new())).await?;
+        told.remove(&id);
+    }
+    mqtt.dirty.lock().extend(inventory.live_targets().map(|(ix, _)| ix));
     for (_, told) in mqtt.board_up.lock().values_mut() {
         *told = false;
     }
@@ -101,7 +119,12 @@ fn announcements(mqtt: &Mqtt, engine: &Engine) -> Vec<Outgoing> {
 }
 
 /// The newest state of all that changed.
-async fn tell(mqtt: &Mqtt, engine: &Engine, sender: &Sender) -> Result<(), NotSent> {
+async fn tell(
+    mqtt: &Mqtt,
+    engine: &Engine,
+    sender: &Sender,
+    told: &mut HashSet<TargetId>,
+) -> Result<(), NotSent> {
     let boards: Vec<_> = {
         let mut boards = mqtt.board_up.lock();
         let untold = boards.iter_mut().filter(|(_, (_, told))| !told);
@@ -122,6 +145,7 @@ async fn tell(mqtt: &Mqtt, engine: &Engine, sender: &Sender) -> Result<(), NotSe
         let message = StateMessage::of(entry, &engine.state(ix), engine.capabilities(ix).simulated);
         let Ok(payload) = serde_json::to_vec(&message) else { continue };
         sender.publish(retained(mqtt.plan.topics.state(entry.id.as_str()), payload)).await?;
+        told.insert(entry.id.clone());
         mqtt.counters.states.inc();
     }
     Ok(())
