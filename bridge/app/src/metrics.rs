@@ -15,6 +15,11 @@ struct PowerLabel {
     state: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BackendLabel {
+    backend: String,
+}
+
 /// The gauges.
 #[derive(Debug)]
 pub(crate) struct Gauges {
@@ -26,6 +31,10 @@ pub(crate) struct Gauges {
     journal_queue: Gauge,
     journal_entries: Gauge,
     push_in_flight: Gauge,
+    read_only: Gauge,
+    connected: Family<BackendLabel, Gauge>,
+    watched: Family<BackendLabel, Gauge>,
+    silent: Family<BackendLabel, Gauge>,
 }
 
 impl Gauges {
@@ -40,6 +49,10 @@ impl Gauges {
             journal_queue: Gauge::default(),
             journal_entries: Gauge::default(),
             push_in_flight: Gauge::default(),
+            read_only: Gauge::default(),
+            connected: Family::default(),
+            watched: Family::default(),
+            silent: Family::default(),
         };
         let Self {
             engine: _,
@@ -50,6 +63,10 @@ impl Gauges {
             journal_queue,
             journal_entries,
             push_in_flight,
+            read_only,
+            connected,
+            watched,
+            silent,
         } = &gauges;
         registry.register("targets", "Targets by the state they show", targets.clone());
         registry.register("targets_stale", "Targets whose state is old", stale.clone());
@@ -58,6 +75,18 @@ impl Gauges {
         registry.register("journal_queue", "Entries waiting for the journal", journal_queue.clone());
         registry.register("journal_entries", "Entries written since the start", journal_entries.clone());
         registry.register("world_posts_in_flight", "Pushes on their way", push_in_flight.clone());
+        registry.register("read_only", "1 while the emergency stop holds", read_only.clone());
+        registry.register(
+            "backend_connected",
+            "1 while a backend lists and its events come",
+            connected.clone(),
+        );
+        registry.register("backend_watched", "Machines of a backend that are watched", watched.clone());
+        registry.register(
+            "backend_silent",
+            "Watched machines of a backend that did not answer the last look",
+            silent.clone(),
+        );
         gauges
     }
 
@@ -77,6 +106,18 @@ impl Gauges {
             self.targets.get_or_create(&PowerLabel { state: power.token() }).set(count);
         }
         self.stale.set(stale);
+        self.read_only.set(i64::from(self.engine.read_only().is_some()));
+        // As many labels as there are backends in the configuration that holds now.
+        self.connected.clear();
+        self.watched.clear();
+        self.silent.clear();
+        for (id, _, status) in self.engine.backends() {
+            let label = BackendLabel { backend: id.to_string() };
+            let size = |count| i64::try_from(count).unwrap_or(i64::MAX);
+            self.connected.get_or_create(&label).set(i64::from(status.connected));
+            self.watched.get_or_create(&label).set(size(status.watched));
+            self.silent.get_or_create(&label).set(size(status.silent));
+        }
         let objects = world.objects();
         self.registered
             .set(i64::try_from(objects.iter().filter(|o| o.heard.is_some()).count()).unwrap_or(i64::MAX));

@@ -18,6 +18,7 @@ pub(crate) struct ActionLabel {
 /// Labels of a refused intent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RefusalLabel {
+    action: &'static str,
     reason: &'static str,
 }
 
@@ -34,6 +35,12 @@ pub struct EngineCounters {
     accepted: Family<ActionLabel, Counter>,
     refused: Family<RefusalLabel, Counter>,
     ended: Family<EndLabel, Counter>,
+    /// What rules and state say to an intent.
+    pub(crate) decision_seconds: Histogram,
+    /// Until its entry is on the disk.
+    pub(crate) journal_seconds: Histogram,
+    /// Until the backend has taken a command.
+    pub(crate) adapter_seconds: Histogram,
     effect_seconds: Histogram,
     pub(crate) joined: Counter,
     pub(crate) repeated: Counter,
@@ -46,6 +53,15 @@ impl Default for EngineCounters {
             accepted: Family::default(),
             refused: Family::default(),
             ended: Family::default(),
+            decision_seconds: Histogram::new([
+                0.000_01, 0.000_025, 0.000_1, 0.000_25, 0.001, 0.0025, 0.01, 0.05,
+            ]),
+            journal_seconds: Histogram::new([
+                0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
+            ]),
+            adapter_seconds: Histogram::new([
+                0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
+            ]),
             effect_seconds: Histogram::new([0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0]),
             joined: Counter::default(),
             repeated: Counter::default(),
@@ -57,9 +73,20 @@ impl Default for EngineCounters {
 impl EngineCounters {
     /// Puts them into a registry under their names.
     pub fn register(&self, registry: &mut Registry) {
-        let Self { accepted, refused, ended, effect_seconds, joined, repeated, interrupted } = self;
+        let Self {
+            accepted,
+            refused,
+            ended,
+            decision_seconds,
+            journal_seconds,
+            adapter_seconds,
+            effect_seconds,
+            joined,
+            repeated,
+            interrupted,
+        } = self;
         registry.register("intents_accepted", "Intents accepted and recorded", accepted.clone());
-        registry.register("intents_refused", "Intents refused, by reason", refused.clone());
+        registry.register("intents_refused", "Intents refused, by action and reason", refused.clone());
         registry.register("intents_joined", "Intents whose action was already under way", joined.clone());
         registry.register(
             "intents_repeated",
@@ -73,6 +100,21 @@ impl EngineCounters {
             interrupted.clone(),
         );
         registry.register(
+            "decision_seconds",
+            "From an intent to what rules and state say to it",
+            decision_seconds.clone(),
+        );
+        registry.register(
+            "journal_seconds",
+            "From a decision to its entry on the disk",
+            journal_seconds.clone(),
+        );
+        registry.register(
+            "adapter_seconds",
+            "From the handing over of a command to the backend's answer",
+            adapter_seconds.clone(),
+        );
+        registry.register(
             "effect_seconds",
             "From the handing over of a command to its end",
             effect_seconds.clone(),
@@ -82,11 +124,12 @@ impl EngineCounters {
         self.accepted.get_or_create(&ActionLabel { action: Action::token(intent.action) }).inc();
     }
     pub(crate) fn refused(&self, receipt: &Receipt) {
+        let action = receipt.action.token();
         let reason = match &receipt.verdict {
             Verdict::Refused(refusal) => RefusalCode::token(refusal.code),
             Verdict::Accepted | Verdict::Joined { .. } => return,
         };
-        self.refused.get_or_create(&RefusalLabel { reason }).inc();
+        self.refused.get_or_create(&RefusalLabel { action, reason }).inc();
     }
     pub(crate) fn ended(&self, intent: &Intent, outcome: &Outcome, took: Duration) {
         let outcome = match outcome {

@@ -516,6 +516,7 @@ impl Engine {
         part_of: Option<IntentId>,
     ) -> (Receipt, Going) {
         let no = |receipt| (receipt, Going::No);
+        let began = std::time::Instant::now();
         let inventory = self.inventory();
         let Some(ix) = inventory.find_target(intent.target.as_str()) else {
             let words = match inventory.gone_since(intent.target.as_str()) {
@@ -550,6 +551,7 @@ impl Engine {
             self.capabilities(ix),
             self.is_unseen(ix, permit.intent().action),
         );
+        self.counters.decision_seconds.observe(began.elapsed().as_secs_f64());
         match admission {
             Admission::Refused(refusal) => {
                 no(self.refuse(permit.into_intent(), refusal, determining, part_of).await)
@@ -578,7 +580,7 @@ impl Engine {
         let plan = self.plan(ix, intent.action);
         let is_group = !plan.is_empty();
         let (id, entry) = (intent.id, self.entry(intent, &receipt, determining, part_of, plan));
-        if let Err(error) = self.journal.append(&entry).await {
+        if let Err(error) = self.record(&entry).await {
             self.book.close(ix, id, None);
             return (self.unwritten(permit.intent(), &error), Going::No);
         }
@@ -615,8 +617,8 @@ impl Engine {
         let words = format!("{doing} {label} already, for {by}, since {age:.1} s.");
         let receipt = receipt(&intent, Verdict::Joined { with }, words);
         let entry = self.entry(&intent, &receipt, determining, part_of, Vec::new());
-        match self.journal.append(&entry).await {
-            Ok(_) => {
+        match self.record(&entry).await {
+            Ok(()) => {
                 self.counters.joined.inc();
                 receipt
             }
@@ -634,13 +636,21 @@ impl Engine {
         let words = refusal.words.clone();
         let receipt = receipt(&intent, Verdict::Refused(refusal), words);
         let entry = self.entry(&intent, &receipt, determining, part_of, Vec::new());
-        match self.journal.append(&entry).await {
-            Ok(_) => {
+        match self.record(&entry).await {
+            Ok(()) => {
                 self.counters.refused(&receipt);
                 receipt
             }
             Err(error) => self.unwritten(&intent, &error),
         }
+    }
+
+    /// Returns once the entry is on the disk.
+    async fn record(&self, entry: &Entry) -> Result<(), JournalError> {
+        let began = std::time::Instant::now();
+        self.journal.append(entry).await?;
+        self.counters.journal_seconds.observe(began.elapsed().as_secs_f64());
+        Ok(())
     }
 
     /// No journal, no action: the answer when it cannot be recorded.
@@ -664,6 +674,13 @@ impl Engine {
         let policy = PolicyNote { version: SmolStr::new(self.setup.load().policy.version()), determining };
         let (intent, receipt) = (intent.clone(), receipt.clone());
         Entry::Decision(Box::new(Decision { intent, receipt, policy, part_of, plan }))
+    }
+
+    async fn hand_over(&self, driver: &Driver, command: &Command) -> Result<(), AdapterError> {
+        let began = std::time::Instant::now();
+        let answer = driver.execute(command).await;
+        self.counters.adapter_seconds.observe(began.elapsed().as_secs_f64());
+        answer
     }
 
     /// Executes a durable command and sees it to its end.
@@ -690,7 +707,7 @@ impl Engine {
         let outcome = match setup.driver(&target.backend) {
             _ if given_up.is_some() => self.finished(&intent, given_up),
             None => Outcome::Failed(format!("its backend {} is not configured", target.backend)),
-            Some(driver) => match driver.execute(&command).await {
+            Some(driver) => match self.hand_over(driver, &command).await {
                 Ok(())
                     if intent.action.ends_with_its_call()
                         || driver.is_unseen(&target.address, intent.action) =>

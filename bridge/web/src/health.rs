@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -55,14 +55,68 @@ async fn healthz(State(health): State<Arc<Health>>) -> Response {
     (if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(body)).into_response()
 }
 
-async fn metrics(State(health): State<Arc<Health>>) -> Response {
+/// In the format that the asker names: OpenMetrics 1.0, or for others the text format 0.0.4 of Prometheus.
+async fn metrics(State(health): State<Arc<Health>>, asked: HeaderMap) -> Response {
+    let open = asked
+        .get_all(header::ACCEPT)
+        .iter()
+        .any(|value| value.to_str().is_ok_and(|text| text.contains("application/openmetrics-text")));
     health.edges.refresh();
     let mut text = String::with_capacity(8192);
     match encode(&mut text, &health.registry.lock()) {
         Ok(()) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            let kind = if open {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8"
+            } else {
+                text = plain(&text);
+                "text/plain; version=0.0.4; charset=utf-8"
+            };
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// OpenMetrics as the text format 0.0.4: there a counter is described under its full name, and nothing marks the end
+/// (Prometheus, "Exposition formats"; OpenMetrics 1.0, "Counter").
+fn plain(open: &str) -> String {
+    let mut text = String::with_capacity(open.len());
+    let mut help: Option<&str> = None;
+    for line in open.lines() {
+        if line.starts_with("# HELP ") {
+            // Whether it is a counter is told by the next line.
+            help = Some(line);
+            continue;
+        }
+        if line == "# EOF" || line.starts_with("# UNIT ") {
+            continue;
+        }
+        let counter = line.strip_prefix("# TYPE ").and_then(|rest| rest.strip_suffix(" counter"));
+        if let Some((name, words)) =
+            help.take().and_then(|help| help.strip_prefix("# HELP ")?.split_once(' '))
+        {
+            let total = if counter.is_some() { "_total" } else { "" };
+            text.push_str(&format!("# HELP {name}{total} {words}\n"));
+        }
+        match counter {
+            Some(name) => text.push_str(&format!("# TYPE {name}_total counter\n")),
+            None => {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_know_openmetrics_gets_the_older_format() {
+        let open = "# HELP a_b Things.\n# TYPE a_b counter\na_b_total{x=\"y\"} 1\n# HELP c Now.\n# TYPE c gauge\nc 2\n# EOF\n";
+        let old = "# HELP a_b_total Things.\n# TYPE a_b_total counter\na_b_total{x=\"y\"} 1\n# HELP c Now.\n# TYPE c gauge\nc 2\n";
+        assert_eq!(plain(open), old);
     }
 }

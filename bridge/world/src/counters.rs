@@ -24,6 +24,7 @@ pub(crate) struct WorldCounters {
     pub(crate) pushes: Counter,
     pub(crate) push_failures: Counter,
     pub(crate) answer_seconds: Histogram,
+    pub(crate) push_seconds: Histogram,
 }
 
 impl Default for WorldCounters {
@@ -40,19 +41,36 @@ impl Default for WorldCounters {
             answer_seconds: Histogram::new([
                 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0,
             ]),
+            push_seconds: Histogram::new([
+                0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+            ]),
         }
     }
 }
 
 impl WorldCounters {
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let Self { faults, turned_away: _, registered, events, pushes, push_failures, answer_seconds } = self;
+        let Self {
+            faults,
+            turned_away: _,
+            registered,
+            events,
+            pushes,
+            push_failures,
+            answer_seconds,
+            push_seconds,
+        } = self;
         registry.register("world_refused", "Messages from regions refused, by reason", faults.clone());
         registry.register("world_registered", "Registrations taken", registered.clone());
         registry.register("world_events", "Events taken from objects", events.clone());
         registry.register("world_pushes", "Pushes acknowledged by objects", pushes.clone());
         registry.register("world_push_failures", "Pushes that were not acknowledged", push_failures.clone());
         registry.register("world_answer_seconds", "From a message to its answer", answer_seconds.clone());
+        registry.register(
+            "world_push_seconds",
+            "From the sealing of a push to its acknowledgement by the object",
+            push_seconds.clone(),
+        );
     }
     pub(crate) fn fault(&self, fault: Fault) {
         self.reason(fault.token());

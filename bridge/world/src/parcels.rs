@@ -1,7 +1,7 @@
 //! What goes out to an object, and what its answer means.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use primrack_model::UnixMs;
@@ -136,7 +136,8 @@ impl Parcels for World {
             },
             &body,
         );
-        station.in_flight = Some(Box::new(InFlight { seq, key: key_id, units, tells }));
+        station.in_flight =
+            Some(Box::new(InFlight { seq, key: key_id, units, tells, since: Instant::now() }));
         Some(Parcel { id: u64::from(seq.0), url, body: Bytes::from(message) })
     }
 
@@ -155,6 +156,7 @@ impl Parcels for World {
         let Some(in_flight) = station.in_flight.take() else { return Settled::Delivered { more: false } };
         if let Some(Ack { refused: None, .. }) = ack {
             self.counters.pushes.inc();
+            self.counters.push_seconds.observe(in_flight.since.elapsed().as_secs_f64());
             if let Some(line) = &mut station.line {
                 line.heard = now;
                 line.silent = None;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use primrack_model::{Action, ObjectEntry, TargetIx, UnixMs};
 use primrack_wire::world::{AnswerEntry, EventId, Form, KeyId, Seq, SeqWindow, Tell};
@@ -94,6 +95,7 @@ pub(crate) struct InFlight {
     pub(crate) key: KeyId,
     pub(crate) units: UnitSet,
     pub(crate) tells: Vec<Tell>,
+    pub(crate) since: Instant,
 }
 
 /// A set of places in an object's list of units.

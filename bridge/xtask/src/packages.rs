@@ -53,6 +53,7 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("iptables", &["iptables"]),
     ("/bin/busybox", &["busybox-static"]),
     ("ip", &["iproute2"]),
+    ("promtool", &["prometheus"]),
 ];
 
 /// Makes sure that every needed program is there.
