@@ -1,9 +1,11 @@
 //! What the technologies of containers share: one backend for many of them, told by its own events and
 //! by what the adapter itself does.
 
+mod early;
 mod ours;
 mod share;
 
+pub(crate) use early::{Early, tell};
 pub(crate) use ours::{Ours, relay};
 pub(crate) use share::Shares;
 

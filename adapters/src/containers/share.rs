@@ -18,7 +18,7 @@ pub(crate) struct Shares(Mutex<HashMap<String, Last>>);
 struct Last {
     at: Instant,
     used: u64,
-    share: f32,
+    share: Option<f32>,
 }
 
 impl Shares {
@@ -27,17 +27,16 @@ impl Shares {
     pub(crate) fn of(&self, id: &str, used: u64, age: Option<Duration>) -> Option<f32> {
         let now = Instant::now();
         let mut known = self.0.lock();
-        let mean = age.filter(|age| *age >= SHORTEST).map(|age| share(used, age));
         let share = match known.get(id) {
-            Some(last) if used >= last.used && now - last.at < SHORTEST => return Some(last.share),
-            Some(last) if used >= last.used => share(used - last.used, now - last.at),
-            Some(_) | None => mean?,
+            Some(last) if used >= last.used && now - last.at < SHORTEST => return last.share,
+            Some(last) if used >= last.used => Some(share(used - last.used, now - last.at)),
+            Some(_) | None => age.filter(|age| *age >= SHORTEST).map(|age| share(used, age)),
         };
         if known.len() >= KEPT {
             known.clear();
         }
         known.insert(id.to_owned(), Last { at: now, used, share });
-        Some(share)
+        share
     }
 }
 
@@ -53,7 +52,7 @@ mod tests {
     #[test]
     fn the_first_look_gives_the_mean_and_no_look_a_guess() {
         let shares = Shares::default();
-        assert_eq!(shares.of("a", 1_000_000_000, None), None);
+        assert_eq!(shares.of("b", 1_000_000_000, None), None);
         assert_eq!(shares.of("a", 1_000_000_000, Some(Duration::from_secs(4))), Some(0.25));
         // At once again: the last figure.
         assert_eq!(shares.of("a", 1_000_000_001, None), Some(0.25));

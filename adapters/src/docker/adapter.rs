@@ -1,6 +1,5 @@
 //! Containers as machines.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,12 +10,11 @@ use bollard::query_parameters::{
     StopContainerOptionsBuilder,
 };
 use futures::StreamExt;
-use parking_lot::Mutex;
-use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Console, Found, Hint, Hints};
+use primrack_adapter_api::{Adapter, AdapterError, Capabilities, Console, Found, Hints};
 use primrack_model::{Action, Address, Command, Load, Observation, Power, UnixMs};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::containers::{CONSOLE, Ours, Shares, relay, tail};
+use crate::containers::{CONSOLE, Early, Ours, Shares, relay, tail, tell};
 use crate::wire::Door;
 
 use super::client::{Client, Engine, error};
@@ -51,8 +49,6 @@ const DYING: Duration = Duration::from_secs(30);
 const LINES: &str = "200";
 /// How long reading them may take.
 const READING: Duration = Duration::from_secs(5);
-/// How many looks before the stream stands are made up for.
-const EARLY: usize = 20_000;
 
 /// Containers of one Docker daemon or Podman service.
 #[derive(Debug)]
@@ -67,8 +63,7 @@ pub(super) struct Inner {
     memory: Memory,
     ours: Ours,
     shares: Shares,
-    /// What was looked at before the stream of events stood; `None` while it stands.
-    early: Mutex<Option<HashSet<Address>>>,
+    early: Early,
     stop: CancellationToken,
 }
 
@@ -80,7 +75,7 @@ impl DockerAdapter {
             memory: Memory::default(),
             ours: Ours::default(),
             shares: Shares::default(),
-            early: Mutex::new(Some(HashSet::new())),
+            early: Early::default(),
             stop: stop.clone(),
         };
         Self { inner: Arc::new(inner), _stop: stop.drop_guard() }
@@ -137,7 +132,7 @@ impl Adapter for DockerAdapter {
         };
         // What happens until the next time is not heard.
         self.inner.memory.forget();
-        *self.inner.early.lock() = Some(HashSet::new());
+        self.inner.early.deaf();
         why
     }
 
@@ -171,9 +166,7 @@ impl Adapter for DockerAdapter {
 
 impl Inner {
     async fn observe(&self, address: &Address) -> Result<Observation, AdapterError> {
-        if let Some(early) = self.early.lock().as_mut().filter(|early| early.len() < EARLY) {
-            early.insert(address.clone());
-        }
+        self.early.looks(address);
         let seen = self.client.inspect(address).await?;
         let heard = self.memory.heard(&seen.id);
         let mut said = self.ours.amend(address, map::observation(&seen, heard));
@@ -203,11 +196,8 @@ impl Inner {
             };
             let Some(event) = event else {
                 stands = true;
-                let early = self.early.lock().take().unwrap_or_default();
-                for address in early {
-                    if hints.send(Hint::Changed(address)).await.is_err() {
-                        return nobody();
-                    }
+                if let Err(why) = self.early.hears(hints).await {
+                    return why;
                 }
                 continue;
             };
@@ -217,8 +207,8 @@ impl Inner {
                 Some(Err(why)) => return why,
                 Some(Ok(event)) => {
                     for name in self.changed_by(event) {
-                        if hints.send(Hint::Changed(Address(name.into()))).await.is_err() {
-                            return nobody();
+                        if let Err(why) = tell(hints, Address(name.into())).await {
+                            return why;
                         }
                     }
                 }
@@ -406,10 +396,6 @@ impl Inner {
         }
         Ok(())
     }
-}
-
-fn nobody() -> AdapterError {
-    AdapterError::Unreachable("nobody listens any more".to_owned())
 }
 
 pub(super) fn done<T>(result: Result<T, bollard::errors::Error>) -> Result<(), AdapterError> {

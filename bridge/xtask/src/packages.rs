@@ -45,6 +45,8 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("/usr/lib/llvm-14/lib/libclang.so", &["libclang-dev"]),
     // Containers.
     ("dockerd", &["docker.io"]),
+    ("lxd", &["lxd"]),
+    ("/usr/bin/lxc", &["lxd-client"]),
     ("podman", &["podman"]),
     ("crun", &["crun"]),
     ("conmon", &["conmon"]),
