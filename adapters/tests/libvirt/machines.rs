@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -129,13 +130,15 @@ pub fn define_many(daemon: &Daemon, count: usize) -> Vec<String> {
 pub struct Patient {
     adapter: LibvirtAdapter,
     console: PathBuf,
-    /// Where on the console its last boot began.
-    booted: Mutex<usize>,
+    booted: Booted,
 }
 
+/// Where on the console the last boot began. It outlives an adapter.
+pub type Booted = Arc<Mutex<usize>>;
+
 impl Patient {
-    pub fn new(adapter: LibvirtAdapter, console: PathBuf) -> Self {
-        Self { adapter, console, booted: Mutex::new(0) }
+    pub fn new(adapter: LibvirtAdapter, console: PathBuf, booted: &Booted) -> Self {
+        Self { adapter, console, booted: Arc::clone(booted) }
     }
 
     async fn ready(&self) {
