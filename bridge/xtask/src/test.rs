@@ -38,7 +38,8 @@ pub(crate) fn run() -> Result<()> {
     })?;
     step("scripts", &mut || cargo(&["xtask", "scripts", "--check"]))?;
     step("documentation examples", &mut || cargo(&["test", "--quiet", "--workspace", FEATURES, "--doc"]))?;
-    step("build", &mut || cargo(&["build", "--quiet", "--workspace", FEATURES, "--bins"]))?;
+    // With the tests: by themselves programs are built without what only tests want of their dependencies, and all of those twice.
+    step("build", &mut || cargo(&["build", "--quiet", "--workspace", FEATURES, "--bins", "--tests"]))?;
     step("page", &mut || page::test(root()?))?;
     transcripts::forget()?;
     // The table is worth most when a test has failed.
