@@ -119,6 +119,11 @@ impl Emulated {
         fs::read_to_string(self.lab.path("sim.log")).unwrap_or_default()
     }
 
+    /// Of a machine that does other things besides.
+    fn slow(&self) -> IpmiConfig {
+        IpmiConfig { answer_s: 10, ..self.config("") }
+    }
+
     fn config(&self, more: &str) -> IpmiConfig {
         let text = format!(
             "user = 'admin'\npassword_file = '{}'\n[machines.m]\nbmc = '127.0.0.1:{}'\n{more}",
@@ -132,7 +137,7 @@ impl Emulated {
 #[async_trait]
 impl Subject for Emulated {
     fn make(&self) -> Arc<dyn Adapter> {
-        Arc::new(Patient { inner: self.config("").build().unwrap(), lab: Arc::clone(&self.lab) })
+        Arc::new(Patient { inner: self.slow().build().unwrap(), lab: Arc::clone(&self.lab) })
     }
     fn address(&self) -> Address {
         address("m")

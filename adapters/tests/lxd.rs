@@ -206,7 +206,8 @@ async fn tells_what_happens_outside(server: Arc<Server>) {
         }
     };
     tokio::time::timeout(common::PATIENCE, ready).await.expect("its console shows what it says");
-    server.lxc(&["exec", "outside", "--", "/bin/kill", "-TERM", "1"]);
+    // With the instance ends what killed it.
+    server.cli().args(["exec", "outside", "--", "/bin/kill", "-TERM", "1"]).status().unwrap();
     let seen = bridge.until("outside", |seen| seen.power == Power::Off && !seen.detail.is_empty()).await;
     assert!(seen.cause.is_none() && seen.detail.contains("does not tell"), "{seen:?}");
     bridge.finish().await;

@@ -56,7 +56,8 @@ impl IpmiAdapter {
             let user = machine.user.as_ref().unwrap_or(&config.user);
             let file = machine.password_file.as_ref().unwrap_or(&config.password_file);
             let label = if machine.label.is_empty() { name } else { &machine.label };
-            let bmc = Bmc::new(host, port.parse().unwrap_or(623), user, file.clone());
+            let patience = Duration::from_secs(config.answer_s);
+            let bmc = Bmc::new(host, port.parse().unwrap_or(623), user, file.clone(), patience);
             let machine = Machine {
                 label: label.clone(),
                 bmc: Arc::new(bmc),

@@ -15,9 +15,7 @@ use crate::web::read_secret;
 
 use super::map::wrong;
 
-/// How long a packet waits for its answer, and how often it is sent: the same packet, so that a BMC which
-/// has it already drops it (IPMI 2.0, 6.12.13). Long enough for one that answers when the machine is on.
-const ANSWER: Duration = Duration::from_secs(2);
+/// How often a packet is sent: the same packet, so that a BMC which has it already drops it (IPMI 2.0, 6.12.13).
 const ATTEMPTS: u32 = 2;
 /// How long after a refused password none is shown again.
 const LOCKED: Duration = Duration::from_secs(60);
@@ -29,6 +27,8 @@ pub(super) struct Bmc {
     pub(super) port: u16,
     pub(super) user: String,
     pub(super) password_file: PathBuf,
+    /// How long a packet waits for its answer.
+    patience: Duration,
     /// Taken out while it is used: one that was dropped half-way is not used again.
     session: tokio::sync::Mutex<Option<Client>>,
     refused: Mutex<Option<(Instant, String)>>,
@@ -41,12 +41,13 @@ impl std::fmt::Debug for Bmc {
 }
 
 impl Bmc {
-    pub(super) fn new(host: &str, port: u16, user: &str, password_file: PathBuf) -> Self {
+    pub(super) fn new(host: &str, port: u16, user: &str, password_file: PathBuf, patience: Duration) -> Self {
         Self {
             host: host.to_owned(),
             port,
             user: user.to_owned(),
             password_file,
+            patience,
             session: tokio::sync::Mutex::new(None),
             refused: Mutex::default(),
         }
@@ -115,7 +116,7 @@ impl Bmc {
             .username(&self.user)
             .password(password.expose_secret())
             .privilege_level(PrivilegeLevel::Administrator)
-            .timeout(ANSWER)
+            .timeout(self.patience)
             .retries(ATTEMPTS)
             .build()
             .await;

@@ -20,6 +20,10 @@ pub struct IpmiConfig {
     pub user: String,
     /// A file with its password, readable by its owner only; at most 20 bytes count.
     pub password_file: PathBuf,
+    /// Seconds that a packet waits for its answer before it is sent once more, 1 to 10; 2 if absent. Some BMCs answer an order
+    /// only when it is done.
+    #[serde(default = "answer_s")]
+    pub answer_s: u64,
     /// The machines.
     #[serde(default)]
     pub machines: BTreeMap<String, MachineConfig>,
@@ -42,6 +46,10 @@ pub struct MachineConfig {
     pub password_file: Option<PathBuf>,
 }
 
+fn answer_s() -> u64 {
+    2
+}
+
 impl IpmiConfig {
     /// Checks it without touching anything.
     ///
@@ -55,6 +63,9 @@ impl IpmiConfig {
             if user.is_empty() || user.len() > 16 {
                 return Err(ConfigError::new(place, "IPMI has users of 1 to 16 bytes"));
             }
+        }
+        if !(1..=10).contains(&self.answer_s) {
+            return Err(ConfigError::new("answer_s", "a packet waits 1 to 10 seconds for its answer"));
         }
         if self.password_file.as_os_str().is_empty() {
             return Err(ConfigError::new("password_file", "name the file with the account's password"));

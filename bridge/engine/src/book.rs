@@ -247,7 +247,13 @@ impl Book {
         }
         for (at, target) in (0u32..).zip(inventory.targets()) {
             let ix = TargetIx(at);
-            let Some(was) = old.targets().get(at as usize) else { continue };
+            let Some(was) = old.targets().get(at as usize) else {
+                // Its address may have been watched under another name: then nothing else asks for it soon.
+                if !inventory.is_retired(ix) {
+                    unknown.push(ix);
+                }
+                continue;
+            };
             let (retired, was_retired) = (inventory.is_retired(ix), old.is_retired(ix));
             if retired && was_retired {
                 continue;

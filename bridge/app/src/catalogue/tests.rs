@@ -128,6 +128,27 @@ start_deadline_ms = 90000
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_machine_under_another_name_is_looked_at_at_once() {
+    let bridge = TestBridge::start().await;
+    // No other look comes in time to be mistaken for this one.
+    let rarely =
+        format!("{CONFIG}[backends.local.driver]\nsafety_poll_ms = 36000000\nrelist_ms = 36000000\n");
+    write(&bridge, &rarely);
+    bridge.bridge.catalogue.reload(false).await.unwrap();
+    shows(&bridge, "web-2", |power, stale| power == Power::Off && !stale).await;
+    let text = rarely
+        .replace(
+            "[targets.web-2]\nbackend = \"local\"\n",
+            "[targets.two]\nbackend = \"local\"\naddress = \"web-2\"\n",
+        )
+        .replace("2 = \"web-2\"", "2 = \"two\"");
+    write(&bridge, &text);
+    bridge.bridge.catalogue.reload(false).await.unwrap();
+    shows(&bridge, "two", |power, stale| power == Power::Off && !stale).await;
+    bridge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reload_with_mistakes_tells_all_of_them_and_changes_nothing() {
     let bridge = TestBridge::start().await;
     let engine = Arc::clone(&bridge.bridge.engine);
