@@ -1,5 +1,6 @@
 //! Installs what the tests need from Debian, when it is missing and we may.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -94,7 +95,41 @@ pub(crate) fn ensure() -> Result<()> {
         .collect();
     let mut args = vec!["install", "-y", "-qq", "--no-install-recommends", "--allow-downgrades"];
     args.extend(named.iter().map(String::as_str));
-    apt(&args)
+    let quiet = Quiet::begin()?;
+    let installed = apt(&args);
+    drop(quiet);
+    installed
+}
+
+/// Where Debian's packages ask whether their daemons may be started (invoke-rc.d(8)).
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// While this lives no package starts its daemon: tests start their own, with their own settings. Whoever has a policy of
+/// their own keeps it.
+struct Quiet {
+    ours: bool,
+}
+
+impl Quiet {
+    fn begin() -> Result<Self> {
+        if Path::new(POLICY).exists() {
+            return Ok(Self { ours: false });
+        }
+        std::fs::write(POLICY, "#!/bin/sh\nexit 101\n")
+            .with_context(|| format!("{POLICY} cannot be written"))?;
+        let quiet = Self { ours: true };
+        std::fs::set_permissions(POLICY, std::fs::Permissions::from_mode(0o755))
+            .with_context(|| format!("{POLICY} cannot be made executable"))?;
+        Ok(quiet)
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if self.ours {
+            drop(std::fs::remove_file(POLICY));
+        }
+    }
 }
 
 fn is_there(program: &str) -> bool {
