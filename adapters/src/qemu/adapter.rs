@@ -73,8 +73,9 @@ const WITHOUT_SNAPSHOTS: [Action; 11] = [
 const ACCOUNTING: Duration = Duration::from_secs(2);
 /// How long the last events may take after the process ended.
 const LAST_EVENTS: Duration = Duration::from_millis(500);
-/// How long QEMU may take to be gone after it told that it ends.
-const LAST_BREATH: Duration = Duration::from_secs(2);
+/// How long QEMU may take to be gone after it told that it ends: it may have much to write to slow disks, and killed
+/// meanwhile it would leave an image behind that has to be repaired. A hard off does not wait for it.
+const LAST_BREATH: Duration = Duration::from_secs(30);
 /// How long writing a machine's memory may take.
 const SAVING: Duration = Duration::from_secs(600);
 

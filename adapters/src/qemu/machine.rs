@@ -53,7 +53,7 @@ pub(super) struct Live {
     pub(super) status: Option<RunState>,
     pub(super) ready: bool,
     /// It told that it ends, or that its guest panicked, which mostly comes to the same. Until it is gone nothing is asked of it:
-    /// QEMU before 8.1 waits for ever if a command comes while it takes its monitors down (`monitor_cleanup`).
+    /// QEMU 7.2 was seen to wait for ever when a command came while it was ending.
     pub(super) closing: Option<Closing>,
     pub(super) asked: Option<Asked>,
     /// It reads its memory from the saved file.
