@@ -40,7 +40,7 @@ fn config(folder: &Path) -> ProcessConfig {
         [servers.flood]
         command = ["yes", "a flood of output"]
         [servers.family]
-        command = ["sh", "-c", "sleep 1000 & echo $! > {folder}/child; wait"]
+        command = ["sh", "-c", "sleep 1000 & echo $! > {folder}/next; mv {folder}/next {folder}/child; wait"]
         ready = {{ file = "{folder}/child" }}
         [servers.absent]
         command = ["/no/such/program"]
@@ -77,7 +77,7 @@ async fn becomes(what: &str, mut holds: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), waiting)
+    tokio::time::timeout(Duration::from_secs(60), waiting)
         .await
         .unwrap_or_else(|_| panic!("not in time: {what}"));
 }

@@ -19,8 +19,8 @@ use super::{PluginAdapter, PluginConfig};
 
 /// How many machines are asked for at the same time.
 const MANY: usize = 16;
-/// How long it may take to end.
-const ENDING: Duration = Duration::from_secs(2);
+/// How long it may take to end: five times what the protocol allows, for machines that are busy.
+const ENDING: Duration = Duration::from_secs(10);
 
 /// What is to be checked.
 #[derive(Debug, Clone)]
@@ -188,7 +188,7 @@ async fn ends(config: &PluginConfig, by_word: bool) -> Result<(), String> {
     let ended = tokio::time::timeout(ENDING, ending).await.is_ok();
     drop(kept);
     child.end().await;
-    if ended { Ok(()) } else { Err("it was still there after 2 s".to_owned()) }
+    if ended { Ok(()) } else { Err("it was still there after 10 s".to_owned()) }
 }
 
 async fn write(input: &mut Sender, id: u64, what: What) -> io::Result<()> {
