@@ -13,7 +13,7 @@ use primrack_engine::journal::{Journal, JournalSettings};
 use primrack_engine::{Backend, Engine, Parts, READ_ONLY_SPACE};
 use primrack_model::{BackendId, Inventory, UnixMs};
 use primrack_mqtt::Mqtt;
-use primrack_policy::{Policy, PolicyErrors, Source};
+use primrack_policy::{Policy, Source};
 use primrack_web::page::{InventoryScene, PageParts, page_routes};
 use primrack_web::{
     ControlState, Edges, Gate, Limits, TlsFiles, control_routes, health_routes, serve_tcp, serve_unix,
@@ -28,8 +28,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::board;
-use crate::catalogue::{self, Catalogue};
+use crate::catalogue::{self, Catalogue, Current};
 use crate::config::{BackendConfig, BackendKind, Loaded, Mistake, OwnProcess, inventory_after};
+use crate::discovery::{self, Memory};
 use crate::metrics::Gauges;
 use crate::mqtt;
 
@@ -53,6 +54,10 @@ pub struct Checked {
     pub guard: Guard,
     /// The same as a list, for a guard that is there already.
     pub callbacks: Vec<AllowRule>,
+    /// What discovery knows.
+    pub memory: Memory,
+    /// The texts of the policy: discovery brings targets under the same rules, not under files that are being edited.
+    pub sources: Vec<Source>,
 }
 
 /// Everything that is wrong, each with its place.
@@ -64,16 +69,27 @@ pub struct Mistakes(pub Vec<miette::Report>);
 /// # Errors
 /// All mistakes at once.
 pub fn check(loaded: Loaded) -> Result<Checked, Mistakes> {
-    check_after(loaded, &Inventory::default(), UnixMs::now())
+    let mut memory = Memory::default();
+    if !loaded.config.discover.is_empty() {
+        let state_dir = loaded.resolve(&loaded.config.bridge.state_dir);
+        memory = Memory::read(&state_dir).map_err(|error| Mistakes(vec![miette::miette!("{error:#}")]))?;
+    }
+    check_after(loaded, &Inventory::default(), UnixMs::now(), memory)
 }
 
 /// [`check`] of what is to take the place of something: what is in both keeps its place in the inventory.
 ///
 /// # Errors
 /// All mistakes at once.
-pub fn check_after(loaded: Loaded, before: &Inventory, now: UnixMs) -> Result<Checked, Mistakes> {
+pub fn check_after(
+    loaded: Loaded,
+    before: &Inventory,
+    now: UnixMs,
+    mut memory: Memory,
+) -> Result<Checked, Mistakes> {
     let mut wrong: Vec<miette::Report> = Vec::new();
-    let inventory = match inventory_after(&loaded, before, now) {
+    memory.keep_what_fits(&discovery::rules(&loaded, &mut Vec::new()));
+    let inventory = match inventory_after(&loaded, before, now, &memory) {
         Ok(inventory) => Arc::new(inventory),
         Err(mistakes) => {
             return Err(Mistakes(mistakes.into_iter().map(miette::Report::new).collect()));
@@ -118,13 +134,15 @@ pub fn check_after(loaded: Loaded, before: &Inventory, now: UnixMs) -> Result<Ch
         wrong.push(mistake.into());
     }
     match policy(&loaded, &inventory) {
-        Ok(policy) if wrong.is_empty() => Ok(Checked {
+        Ok((policy, sources)) if wrong.is_empty() => Ok(Checked {
             policy: Arc::new(policy),
             guard: Guard::new(GuardSettings { allow: rules.clone() }),
             callbacks: rules,
             loaded,
             inventory,
             keys,
+            memory,
+            sources,
         }),
         Ok(_) => Err(Mistakes(wrong)),
         Err(report) => {
@@ -134,7 +152,7 @@ pub fn check_after(loaded: Loaded, before: &Inventory, now: UnixMs) -> Result<Ch
     }
 }
 
-fn policy(loaded: &Loaded, inventory: &Arc<Inventory>) -> Result<Policy, miette::Report> {
+fn policy(loaded: &Loaded, inventory: &Arc<Inventory>) -> Result<(Policy, Vec<Source>), miette::Report> {
     let files = &loaded.config.policy.files;
     let mut sources = Vec::new();
     for file in files {
@@ -148,7 +166,10 @@ fn policy(loaded: &Loaded, inventory: &Arc<Inventory>) -> Result<Policy, miette:
     if sources.is_empty() {
         sources.push(Policy::starter());
     }
-    Policy::load(&sources, Arc::clone(inventory)).map_err(|errors: PolicyErrors| errors.into())
+    match Policy::load(&sources, Arc::clone(inventory)) {
+        Ok(policy) => Ok((policy, sources)),
+        Err(errors) => Err(errors.into()),
+    }
 }
 
 /// Where the key file is.
@@ -329,7 +350,7 @@ pub async fn start_with(
     listener: Option<TcpListener>,
     page: impl FnOnce(&Arc<Engine>, &CancellationToken) -> PageParts,
 ) -> anyhow::Result<Bridge> {
-    let Checked { loaded, inventory, policy, keys, guard, callbacks: _ } = checked;
+    let Checked { loaded, inventory, policy, keys, guard, callbacks: _, memory, sources } = checked;
     let config = &loaded.config;
     let state_dir = loaded.resolve(&config.bridge.state_dir);
     make_private(&state_dir)?;
@@ -434,7 +455,9 @@ pub async fn start_with(
     let routes = routes.merge(board::routes(Arc::clone(&boards), Arc::clone(&engine)));
     let routes = routes.merge(mqtt::routes(mqtt.clone()));
     let drain = Duration::from_secs(config.bridge.drain_s);
-    let catalogue = Catalogue::new(Arc::clone(&engine), Arc::clone(&world), Arc::clone(&boards), loaded);
+    let current = Current { loaded, memory, sources };
+    let catalogue = Catalogue::new(Arc::clone(&engine), Arc::clone(&world), Arc::clone(&boards), current);
+    tasks.spawn(Arc::clone(&catalogue).follow(stop.child_token()));
     let routes = routes.merge(catalogue::routes(Arc::clone(&catalogue)));
     serve_unix(&control, routes, Limits::default(), &tasks, stop.child_token())
         .with_context(|| format!("the control socket {} cannot be made", control.display()))?;

@@ -153,6 +153,8 @@ pub struct Inventory {
     retired_objects: BTreeMap<u32, UnixMs>,
     /// Groups that may have no target yet.
     standing_groups: Vec<GroupId>,
+    standing_prefixes: Vec<SmolStr>,
+    standing_backends: Vec<BackendId>,
 }
 
 fn id_of(objects: &[ObjectEntry], at: u32) -> &str {
@@ -359,11 +361,23 @@ impl Inventory {
         self.within.get(&ix).map_or(&[], Vec::as_slice)
     }
 
-    /// Names groups that are known although no target may be in them yet: those that rules of discovery give.
+    /// Names what rules of discovery may bring: groups in which no target may be yet, what the ids of
+    /// their targets begin with, and their backends.
     #[must_use]
-    pub fn with_standing_groups(mut self, groups: Vec<GroupId>) -> Self {
-        self.standing_groups = groups;
+    pub fn with_standing(
+        mut self,
+        groups: Vec<GroupId>,
+        prefixes: Vec<SmolStr>,
+        backends: Vec<BackendId>,
+    ) -> Self {
+        (self.standing_groups, self.standing_prefixes) = (groups, prefixes);
+        self.standing_backends = backends;
         self
+    }
+    /// Whether discovery may yet bring a target of this id.
+    #[must_use]
+    pub fn may_come(&self, id: &str) -> bool {
+        self.standing_prefixes.iter().any(|prefix| id.starts_with(prefix.as_str()))
     }
 
     /// All places of targets, those of retired ones too; a [`TargetIx`] is a place in here.
@@ -421,6 +435,11 @@ impl Inventory {
     #[must_use]
     pub fn standing_groups(&self) -> &[GroupId] {
         &self.standing_groups
+    }
+    /// The backends that may have no target yet.
+    #[must_use]
+    pub fn standing_backends(&self) -> &[BackendId] {
+        &self.standing_backends
     }
     /// The target at a place.
     #[must_use]

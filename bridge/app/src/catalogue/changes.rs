@@ -1,8 +1,8 @@
 //! What differs between two configurations, by name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use primrack_model::ObjectId;
+use primrack_model::{Inventory, ObjectId, TargetEntry};
 use primrack_world::Keyring;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -10,7 +10,8 @@ use toml::{Table, Value};
 use crate::config::Loaded;
 
 /// Settings that take effect at once; everything else outside the lists below needs a restart.
-const LIVE: [&str; 8] = [
+const LIVE: [&str; 9] = [
+    "discover",
     "engine",
     "policy",
     "world.callbacks",
@@ -113,6 +114,26 @@ impl Changes {
             if is_live { &mut changes.settings } else { &mut changes.restart }.push(path);
         }
         changes
+    }
+
+    /// Adds the targets that discovery brings, which have no table.
+    pub(super) fn found(
+        &mut self,
+        (old, before): (&Loaded, &Inventory),
+        (new, after): (&Loaded, &Inventory),
+    ) {
+        let of = |loaded: &Loaded, inventory: &Inventory| -> BTreeMap<String, TargetEntry> {
+            let found = inventory.live_targets().map(|(_, target)| target.clone());
+            let found = found.filter(|target| !loaded.config.targets.contains_key(target.id.as_str()));
+            found.map(|target| (target.id.to_string(), target)).collect()
+        };
+        let (old, new) = (of(old, before), of(new, after));
+        let names = Names::of(old.keys().map(String::as_str), new.keys().map(String::as_str), |late, id| {
+            if late { new.get(id).cloned() } else { old.get(id).cloned() }
+        });
+        self.targets.added.extend(names.added);
+        self.targets.removed.extend(names.removed);
+        self.targets.changed.extend(names.changed);
     }
 
     /// The same of keys, by their ids and times. A secret that is changed under the same id is not told: give

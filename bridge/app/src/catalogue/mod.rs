@@ -10,6 +10,7 @@
 //! badge that is gone from its file opens nothing.
 
 mod changes;
+mod found;
 mod routes;
 
 use std::fmt;
@@ -19,18 +20,21 @@ use primrack_board::{Badges, Boards};
 use primrack_engine::journal::Entry;
 use primrack_engine::{Backend, Engine, NextBackend, Replacement};
 use primrack_model::{BackendId, UnixMs};
+use primrack_policy::Source;
 use primrack_world::World;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use tokio::sync::Mutex;
 
 pub use changes::{Changes, Names};
+pub use found::{Drift, TargetNow};
 pub(crate) use routes::routes;
 pub use routes::{Refused, ReloadAsked};
 
 use crate::board;
 use crate::compose::{self, Checked, Mistakes};
 use crate::config::{BackendKind, Loaded, Mistake};
+use crate::discovery::Memory;
 
 /// What a reload came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +51,15 @@ pub struct Catalogue {
     world: Arc<World>,
     boards: Arc<Boards>,
     /// What is in force; locked for as long as it is being replaced.
-    current: Mutex<Loaded>,
+    current: Mutex<Current>,
+}
+
+/// What was read and found.
+#[derive(Debug, Clone)]
+pub(crate) struct Current {
+    pub(crate) loaded: Loaded,
+    pub(crate) memory: Memory,
+    pub(crate) sources: Vec<Source>,
 }
 
 impl fmt::Debug for Catalogue {
@@ -61,9 +73,9 @@ impl Catalogue {
         engine: Arc<Engine>,
         world: Arc<World>,
         boards: Arc<Boards>,
-        loaded: Loaded,
+        current: Current,
     ) -> Arc<Self> {
-        Arc::new(Self { engine, world, boards, current: Mutex::new(loaded) })
+        Arc::new(Self { engine, world, boards, current: Mutex::new(current) })
     }
 
     /// Reads everything again, and puts it in force unless something is wrong with it or only a check was
@@ -73,20 +85,24 @@ impl Catalogue {
     /// All mistakes; nothing is changed then.
     pub async fn reload(&self, only_check: bool) -> Result<Reloaded, Mistakes> {
         let mut current = self.current.lock().await;
-        let (before, inventory) = (current.clone(), self.engine.inventory());
+        let (Current { loaded: before, mut memory, sources: _ }, inventory) =
+            (current.clone(), self.engine.inventory());
+        let listings = self.engine.listings();
         let running: Vec<BackendId> = self.engine.backends().into_iter().map(|(id, ..)| id).collect();
         // All that reads files is done before anything is changed, and not on a thread of the runtime.
         let read = tokio::task::spawn_blocking(move || {
             let loaded = before.again().map_err(|mistake| Mistakes(vec![mistake.into()]))?;
-            let checked = compose::check_after(loaded, &inventory, UnixMs::now())?;
+            found::take_all(&mut memory, &loaded, &listings);
+            let checked = compose::check_after(loaded, &inventory, UnixMs::now(), memory)?;
             let mut changes = Changes::between(&before, &checked.loaded);
+            changes.found((&before, &inventory), (&checked.loaded, &checked.inventory));
             let next = backends(&running, &before, &checked.loaded, &mut changes)?;
             let badges = badges(&checked.loaded)?;
             Ok((checked, changes, next, badges))
         });
         let read = read.await.map_err(|error| Mistakes(vec![miette::miette!("{error}")]))?;
         let (checked, mut changes, backends, badges) = read?;
-        let Checked { loaded, inventory, policy, keys, guard: _, callbacks } = checked;
+        let Checked { loaded, inventory, policy, keys, guard: _, callbacks, memory, sources } = checked;
         changes.keys = Changes::of_keys(&self.world.keys(), &keys);
         let version = self.engine.policy().version().to_owned();
         if version != policy.version() {
@@ -113,7 +129,8 @@ impl Catalogue {
         self.world.change_keys(keys);
         self.world.change_settings(loaded.config.world.settings());
         self.world.change_callbacks(callbacks);
-        *current = loaded;
+        found::keep(&loaded, &memory).await;
+        *current = Current { loaded, memory, sources };
         drop(current);
         for line in changes.lines() {
             tracing::info!(what = line, "configuration reloaded");
@@ -124,15 +141,19 @@ impl Catalogue {
 
     /// For the journal: that it was replaced, and what that changed.
     fn note(&self, changes: &Changes) {
+        self.tell("reload", "configuration", &changes.lines().join("; "));
+    }
+
+    fn tell(&self, class: &'static str, subject: &'static str, words: &str) {
         let entry = Entry::Audit {
-            class: SmolStr::new_static("reload"),
-            subject: SmolStr::new_static("configuration"),
+            class: SmolStr::new_static(class),
+            subject: SmolStr::new_static(subject),
             count: 1,
-            words: changes.lines().join("; ").chars().take(2000).collect(),
+            words: words.chars().take(2000).collect(),
             at: UnixMs::now(),
         };
         if !self.engine.journal().append_soon(&entry) {
-            tracing::error!("the journal took no note of the reload");
+            tracing::error!(class, "the journal took no note of it");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 use serde::{Deserialize, Serialize};
@@ -54,9 +54,13 @@ impl Refused {
     }
 }
 
-/// `POST /reload`.
+/// `POST /reload`, `GET /targets`, `GET /drift`.
 pub(crate) fn routes(catalogue: Arc<Catalogue>) -> Router {
-    Router::new().route("/reload", post(reload)).with_state(catalogue)
+    Router::new()
+        .route("/reload", post(reload))
+        .route("/targets", get(|State(it): State<Arc<Catalogue>>| async move { Json(it.targets().await) }))
+        .route("/drift", get(|State(it): State<Arc<Catalogue>>| async move { Json(it.drift()) }))
+        .with_state(catalogue)
 }
 
 async fn reload(

@@ -298,3 +298,114 @@ async fn a_dry_run_begins_and_ends_with_a_reload() {
     shows(&bridge, "web-1", |power, _| power == Power::On).await;
     bridge.end().await;
 }
+
+/// The shell template of the plug-ins, which here reads its machines' names from a file each time.
+fn shed(folder: &std::path::Path) -> String {
+    let text = include_str!("../../../../adapters/src/plugin/templates/plugin.sh");
+    let text = text.replace("in $MACHINES", "in $(cat \"$LIST\")");
+    assert!(text.contains("$(cat"));
+    std::fs::write(folder.join("shed.sh"), text).unwrap();
+    format!(
+        r#"
+[backends.shed.plugin]
+command = "/bin/sh"
+args = ["{0}/shed.sh"]
+env = ["LIST={0}/machines", "STATE={0}/shed", "PATH=/usr/bin:/bin"]
+[backends.shed.driver]
+relist_ms = 300
+poll_ms = 300
+[discover.shed]
+backend = "shed"
+name = "m-*"
+groups = ["public"]
+"#,
+        folder.display()
+    )
+}
+
+/// Waits until something holds.
+async fn comes(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let look = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), look).await.unwrap_or_else(|_| panic!("not so: {what}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_of_a_backend_appear_by_rule_and_one_that_is_gone_is_unknown_with_its_age() {
+    let folder = crate::testing::folder();
+    let at = |name: &str| folder.path().join(name);
+    let machines = at("machines");
+    std::fs::write(&machines, "m-1 m-2 other").unwrap();
+    let units = "units = { 1 = \"web-1\", 2 = \"web-2\", 3 = \"db-1\"";
+    let config =
+        CONFIG.replace(units, &format!("{units}, \"10-12\" = \"found:shed\"")) + &shed(folder.path());
+    std::fs::write(at("primrack.toml"), &config).unwrap();
+    // A rule that names a machine which is found only later.
+    let plain = std::fs::read_to_string(at("people.cedar")).unwrap();
+    let mut policy = plain.clone();
+    policy += "@id(\"ada-stops-m-1\")\npermit (principal is Primrack::Operator, action, resource == Primrack::Target::\"shed-m-1\");";
+    std::fs::write(at("people.cedar"), policy).unwrap();
+    let bridge = TestBridge::start_in(folder, None).await;
+    let engine = Arc::clone(&bridge.bridge.engine);
+    let catalogue = Arc::clone(&bridge.bridge.catalogue);
+    comes("two are found", async || engine.inventory().find_target("shed-m-2").is_some()).await;
+    assert!(engine.inventory().find_target("shed-other").is_none());
+    shows(&bridge, "shed-m-1", |power, stale| power == Power::Off && !stale).await;
+    let rack = |engine: &Engine| {
+        let inventory = engine.inventory();
+        let units = inventory.objects()[0].units.iter();
+        units.map(|(unit, ix)| (*unit, inventory.target(*ix).id.to_string())).collect::<Vec<_>>()
+    };
+    assert_eq!(rack(&engine)[3..], [(10, "shed-m-1".to_owned()), (11, "shed-m-2".to_owned())]);
+    // Found ones are protected: starting is fine, stopping needs the rule that names it.
+    for target in ["shed-m-1", "shed-m-2"] {
+        assert_eq!(submit(&bridge, target, Action::Start).await, Verdict::Accepted);
+        shows(&bridge, target, |power, _| power == Power::On).await;
+    }
+    let Verdict::Refused(refusal) = submit(&bridge, "shed-m-2", Action::HardOff).await else {
+        panic!("a protected target was stopped")
+    };
+    assert!(matches!(refusal.code, RefusalCode::NotPermitted | RefusalCode::Forbidden), "{refusal:?}");
+    assert_eq!(submit(&bridge, "shed-m-1", Action::HardOff).await, Verdict::Accepted);
+    shows(&bridge, "shed-m-1", |power, _| power == Power::Off).await;
+    // One goes, one comes: nothing that stays moves, and what is gone stays, unknown.
+    std::fs::write(&machines, "m-1 m-3 other").unwrap();
+    comes("m-3 is found", async || engine.inventory().find_target("shed-m-3").is_some()).await;
+    comes("m-2 is gone", async || {
+        catalogue.targets().await.iter().any(|target| target.id == "shed-m-2" && target.gone.is_some())
+    })
+    .await;
+    shows(&bridge, "shed-m-2", |_, stale| stale).await;
+    assert_eq!(rack(&engine)[4..], [(11, "shed-m-2".to_owned()), (12, "shed-m-3".to_owned())]);
+    let drift = catalogue.drift();
+    assert_eq!(drift.unknown, [(SmolStr::new("shed"), SmolStr::new("other"))]);
+    assert_eq!(drift.missing, [(SmolStr::new("shed-m-2"), SmolStr::new("shed"))]);
+    assert_eq!(drift.silent, ["rack-1"]);
+    // A reload without changes changes nothing, one without the rule takes its machines away.
+    assert!(catalogue.reload(true).await.unwrap().changes.is_empty());
+    // A restart with the backend's list unreadable knows them all the same.
+    std::fs::write(&machines, "m-1 m-2 m-3").unwrap();
+    shows(&bridge, "shed-m-2", |power, stale| power == Power::On && !stale).await;
+    assert_eq!(submit(&bridge, "shed-m-1", Action::Start).await, Verdict::Accepted);
+    let folder = bridge.stop().await;
+    std::fs::write(&machines, "").unwrap();
+    let bridge = TestBridge::start_in(folder, None).await;
+    assert!(bridge.bridge.engine.inventory().find_target("shed-m-3").is_some());
+    std::fs::write(bridge.config.with_file_name("people.cedar"), plain).unwrap();
+    write(&bridge, &config.replace("[discover.shed]", "[discover.shod]").replace("found:shed", "found:shod"));
+    let changes = bridge.bridge.catalogue.reload(false).await.unwrap().changes;
+    assert!(changes.targets.removed.contains(&"shed-m-3".to_owned()), "{changes:?}");
+    assert!(changes.targets.added.contains(&"shod-m-3".to_owned()), "{changes:?}");
+    for pid in ["m-1", "m-2"] {
+        let pid = std::fs::read_to_string(bridge.config.with_file_name("shed").join(format!("{pid}.pid")));
+        if let Some(pid) =
+            pid.ok().and_then(|pid| pid.trim().parse().ok()).and_then(rustix::process::Pid::from_raw)
+        {
+            let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+    bridge.stop().await;
+}

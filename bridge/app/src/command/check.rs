@@ -31,6 +31,9 @@ impl Check {
         let (targets, objects) = (inventory.targets().len(), inventory.objects().len());
         let backends = checked.loaded.config.backends.len();
         let policy = checked.policy.version();
+        let found = inventory.live_targets().map(|(_, target)| target.id.as_str());
+        let found = found.filter(|id| !checked.loaded.config.targets.contains_key(*id)).count();
+        let rules = checked.loaded.config.discover.len();
         let unenrolled: Vec<&str> = inventory
             .objects()
             .iter()
@@ -44,7 +47,7 @@ impl Check {
         if self.json {
             crate::out::line(
                 &json!({ "targets": targets, "objects": objects, "backends": backends,
-                "policy": policy, "unenrolled": unenrolled, "dry_run": dry })
+                "found": found, "rules": rules, "policy": policy, "unenrolled": unenrolled, "dry_run": dry })
                 .to_string(),
             )?;
         } else {
@@ -52,6 +55,11 @@ impl Check {
                 "{} is fine: {targets} targets, {objects} objects, {backends} backends, policy {policy}.",
                 self.config.config.display()
             ))?;
+            if rules > 0 {
+                crate::out::line(&format!(
+                    "{rules} rules of discovery; {found} of the targets were found by them so far."
+                ))?;
+            }
             for backend in dry {
                 crate::out::line(&format!(
                     "Backend {backend} is a dry run: its machines are shown, and nothing is done to them."

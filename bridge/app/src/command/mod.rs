@@ -8,12 +8,15 @@ pub mod completions;
 pub mod console;
 pub mod demo;
 pub mod doctor;
+pub mod drift;
+pub mod import;
 pub mod object;
 pub mod plugin;
 pub mod read_only;
 pub mod reload;
 pub mod scripts;
 pub mod serve;
+pub mod targets;
 pub mod touch;
 pub mod watch;
 pub mod why;
@@ -63,6 +66,12 @@ pub enum Command {
     ReadOnly(read_only::ReadOnlyCommand),
     /// Has a running bridge take its configuration, keys and policies anew
     Reload(reload::Reload),
+    /// Lists all targets, those that discovery found included
+    Targets(targets::TargetsCommand),
+    /// What differs between the inventory, the backends and the world
+    Drift(drift::DriftCommand),
+    /// Racks and positions from a table, as configuration to review
+    Import(import::ImportCommand),
     /// Shows the state of every target, then every change
     Watch(watch::WatchCommand),
     /// Reads, checks and exports the journal
@@ -179,6 +188,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Console(console) => console.run(),
         Command::ReadOnly(stop) => stop.run(),
         Command::Reload(reload) => reload.run(),
+        Command::Targets(targets) => targets.run(),
+        Command::Drift(drift) => drift.run(),
+        Command::Import(import) => import.run(),
         Command::Watch(watch) => watch.run(),
         Command::Audit(audit) => audit.run(),
         Command::Why(why) => why.run(),

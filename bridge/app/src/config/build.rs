@@ -1,25 +1,33 @@
 //! From configured names to the inventory, with every contradiction named.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use primrack_model::{
     Actor, ActorKind, Address, BackendId, GROUPS, GroupId, Inventory, ObjectId, Person, TargetEntry,
     TargetId, TargetKind, UnixMs,
 };
 
 use super::{Loaded, Mistake, ObjectConfig, TargetConfig};
+use crate::discovery::{self, Discovered, Memory, Rule, UNITS_OF};
 
 /// What there is, as configured; all mistakes at once.
 ///
 /// # Errors
 /// Every mistake found.
 pub fn inventory(loaded: &Loaded) -> Result<Inventory, Vec<Mistake>> {
-    inventory_after(loaded, &Inventory::default(), UnixMs(0))
+    inventory_after(loaded, &Inventory::default(), UnixMs(0), &Memory::default())
 }
 
-/// The same after what there was before: what is in both keeps its place.
+/// The same after what there was before, with what discovery knows: what is in both keeps its place.
 ///
 /// # Errors
 /// Every mistake found.
-pub fn inventory_after(loaded: &Loaded, before: &Inventory, now: UnixMs) -> Result<Inventory, Vec<Mistake>> {
+pub fn inventory_after(
+    loaded: &Loaded,
+    before: &Inventory,
+    now: UnixMs,
+    memory: &Memory,
+) -> Result<Inventory, Vec<Mistake>> {
     let config = &loaded.config;
     let mut mistakes = Vec::new();
     let mut targets = Vec::with_capacity(config.targets.len());
@@ -29,13 +37,21 @@ pub fn inventory_after(loaded: &Loaded, before: &Inventory, now: UnixMs) -> Resu
             Err(mistake) => mistakes.push(mistake),
         }
     }
+    let rules = discovery::rules(loaded, &mut mistakes);
+    let found = discovery::discovered(memory, &rules, &targets);
+    let known: BTreeSet<&str> = (targets.iter())
+        .chain(found.targets.iter().map(|(_, target)| target))
+        .map(|target| target.id.as_str())
+        .collect();
     let mut objects = Vec::with_capacity(config.objects.len());
     for (id, object) in &config.objects {
-        match object_entry(loaded, id, object) {
+        match object_entry(loaded, id, object, &known, &rules, &found) {
             Ok(entry) => objects.push(entry),
             Err(mistake) => mistakes.push(mistake),
         }
     }
+    drop(known);
+    targets.extend(found.targets.into_iter().map(|(_, target)| target));
     let people = people(loaded, &mut mistakes);
     let groups = super::group::plans(loaded, &mut mistakes);
     if loaded.config.backends.contains_key(GROUPS) {
@@ -48,6 +64,10 @@ pub fn inventory_after(loaded: &Loaded, before: &Inventory, now: UnixMs) -> Resu
     let inventory = before
         .succeed(targets, objects, people, now)
         .map_err(|error| vec![Mistake::plain(error.to_string())])?;
+    let groups_of_rules: BTreeSet<GroupId> = rules.iter().flat_map(|rule| rule.groups.clone()).collect();
+    let prefixes = rules.iter().map(|rule| rule.prefix.clone()).collect();
+    let backends = rules.iter().map(|rule| rule.backend.clone()).collect();
+    let inventory = inventory.with_standing(groups_of_rules.into_iter().collect(), prefixes, backends);
     inventory.with_groups(&groups).map_err(|wrong| {
         wrong
             .into_iter()
@@ -120,17 +140,61 @@ fn board_has(loaded: &Loaded, id: &str, target: &TargetConfig) -> Result<(), Mis
 
 type ObjectParts = (ObjectId, smol_str::SmolStr, primrack_model::TouchMode, Vec<(u8, TargetId)>);
 
-fn object_entry(loaded: &Loaded, id: &str, object: &ObjectConfig) -> Result<ObjectParts, Mistake> {
+fn object_entry(
+    loaded: &Loaded,
+    id: &str,
+    object: &ObjectConfig,
+    known: &BTreeSet<&str>,
+    rules: &[Rule],
+    found: &Discovered,
+) -> Result<ObjectParts, Mistake> {
     let ObjectConfig { label, touch, units } = object;
     let place = ["objects", id, "units"];
-    let mut shown = Vec::with_capacity(units.len());
+    let mut shown: BTreeMap<u8, TargetId> = BTreeMap::new();
+    let mut taken: BTreeMap<u8, &str> = BTreeMap::new();
     for (unit, target) in units {
-        let number: u8 = unit.parse().map_err(|_| {
-            loaded.at(&place, format!("{unit:?} is no unit of {id}: units are numbers from 0 to 255"))
+        let (first, last) = numbers(unit).ok_or_else(|| {
+            let what = format!(
+                "{unit:?} is no unit of {id}: units are numbers from 0 to 255, or a range such as \"10-42\""
+            );
+            loaded.at(&place, what)
         })?;
-        if !loaded.config.targets.contains_key(target) {
-            let near =
-                loaded.config.targets.keys().min_by_key(|known| strsim::damerau_levenshtein(known, target));
+        for number in first..=last {
+            if let Some(other) = taken.insert(number, unit) {
+                return Err(
+                    loaded.at(&place, format!("unit {number} of {id} is in {other:?} and in {unit:?}"))
+                );
+            }
+        }
+        if let Some(rule) = target.strip_prefix(UNITS_OF) {
+            if !rules.iter().any(|known| known.name == rule) {
+                let what =
+                    format!("units {unit} of {id} show what discover.{rule} finds, which is not there");
+                let names: Vec<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
+                let hint = if names.is_empty() {
+                    format!("add [discover.{rule}]")
+                } else {
+                    format!("there are: {}", names.join(", "))
+                };
+                return Err(loaded.at(&place, what).with_hint(hint));
+            }
+            shown.extend((first..=last).zip(found.of(rule).iter().cloned()));
+            continue;
+        }
+        if first != last {
+            let what = format!("units {unit} of {id} cannot all show {target:?}");
+            return Err(loaded
+                .at(&place, what)
+                .with_hint(format!("write \"{UNITS_OF}RULE\" for what discovery finds")));
+        }
+        if !known.contains(target.as_str()) {
+            // What a rule may yet find shows when it is there.
+            if TargetId::new(target).is_ok()
+                && rules.iter().any(|rule| target.starts_with(rule.prefix.as_str()))
+            {
+                continue;
+            }
+            let near = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, target));
             let mistake =
                 loaded.at(&place, format!("unit {unit} of {id} shows {target:?}, which is no target"));
             return Err(match near {
@@ -138,16 +202,23 @@ fn object_entry(loaded: &Loaded, id: &str, object: &ObjectConfig) -> Result<Obje
                 None => mistake,
             });
         }
-        shown.push((number, TargetId::new(target).map_err(|error| loaded.at(&place, error.to_string()))?));
+        shown.insert(first, TargetId::new(target).map_err(|error| loaded.at(&place, error.to_string()))?);
     }
     let id = ObjectId::new(id).map_err(|error| loaded.at(&["objects", id], error.to_string()))?;
     let label = label.clone().unwrap_or_else(|| id.as_str().into());
-    Ok((id, label, *touch, shown))
+    Ok((id, label, *touch, shown.into_iter().collect()))
+}
+
+/// `7`, or `10-42`.
+fn numbers(text: &str) -> Option<(u8, u8)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (first <= last).then_some((first, last))
 }
 
 /// Everybody whom a group names, with all their groups.
 fn people(loaded: &Loaded, mistakes: &mut Vec<Mistake>) -> Vec<Person> {
-    let mut people: std::collections::BTreeMap<String, Vec<GroupId>> = std::collections::BTreeMap::new();
+    let mut people: BTreeMap<String, Vec<GroupId>> = BTreeMap::new();
     for (group, members) in &loaded.config.groups {
         let group_id = match GroupId::new(group) {
             Ok(id) => id,

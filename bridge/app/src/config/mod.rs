@@ -19,6 +19,7 @@ use primrack_world::WorldSettings;
 use serde::Deserialize;
 use smol_str::SmolStr;
 
+pub use crate::discovery::DiscoverConfig;
 pub use backend::{BackendConfig, BackendKind, OwnProcess};
 pub use build::{inventory, inventory_after};
 pub use group::MemberConfig;
@@ -52,6 +53,9 @@ pub struct Config {
     /// What can be acted on, by id.
     #[serde(default)]
     pub targets: BTreeMap<SmolStr, TargetConfig>,
+    /// Which machines appear as targets by themselves: rules by name.
+    #[serde(default)]
+    pub discover: BTreeMap<SmolStr, DiscoverConfig>,
     /// What shows it in the world, by id.
     #[serde(default)]
     pub objects: BTreeMap<SmolStr, ObjectConfig>,
@@ -169,7 +173,7 @@ pub struct ObjectConfig {
     /// What touching a unit does.
     #[serde(default)]
     pub touch: TouchMode,
-    /// Unit number to target id.
+    /// Unit number to target id; `"10-42" = "found:RULE"` gives units to what a rule of discovery finds.
     #[serde(default)]
     pub units: BTreeMap<SmolStr, SmolStr>,
 }

@@ -37,7 +37,11 @@ impl<'a> Names<'a> {
                 .map(primrack_model::GroupId::as_str)
                 .chain(STANDING_TARGET_GROUPS)
                 .collect(),
-            backends: targets().map(|target| target.backend.as_str()).collect(),
+            backends: targets()
+                .map(|target| &target.backend)
+                .chain(inventory.standing_backends())
+                .map(primrack_model::BackendId::as_str)
+                .collect(),
         }
     }
 
@@ -92,7 +96,7 @@ impl<'a> Names<'a> {
                 });
                 wrong(format!("no target is in a group called {id:?}"), "not a group of targets", Some(help));
             }
-            "Target" if self.inventory.find_target(id).is_none() => {
+            "Target" if self.inventory.find_target(id).is_none() && !self.inventory.may_come(id) => {
                 let help = similar(id, self.inventory.live_targets().map(|(_, target)| target.id.as_str()))
                     .unwrap_or_else(|| "the configuration names the targets that there are".to_owned());
                 wrong(format!("no target is called {id:?}"), "not a target", Some(help));
