@@ -1,9 +1,10 @@
 //! What backends list becomes targets while the bridge runs; and what they have that nobody knows.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use primrack_adapter_api::Found;
 use primrack_engine::{Listing, NextBackend, Replacement};
 use primrack_model::{Address, BackendId, Inventory, TargetEntry, TargetKind, UnixMs};
 use primrack_policy::Policy;
@@ -85,7 +86,14 @@ pub(super) fn take_all(memory: &mut Memory, loaded: &Loaded, listings: &BTreeMap
         }
         let limit = loaded.config.backends.get(backend.as_str()).map(|backend| backend.driver.list_limit);
         let is_whole = limit.is_none_or(|limit| found.len() < limit);
-        memory.take(backend, found, &rules, *at, is_whole);
+        // Machines with a table of their own take none of the places that a rule has.
+        let configured: HashSet<&SmolStr> = (loaded.config.targets.iter())
+            .filter(|(_, target)| target.backend == backend.as_str())
+            .map(|(id, target)| target.address.as_ref().unwrap_or(id))
+            .collect();
+        let rest: Vec<Found> =
+            found.iter().filter(|found| !configured.contains(&found.address.0)).cloned().collect();
+        memory.take(backend, &rest, &rules, *at, is_whole);
     }
 }
 
