@@ -5,16 +5,17 @@
 mod bmc;
 mod common;
 mod http;
+#[path = "bmc/sushy.rs"]
+mod sushy;
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bmc::{Lab, Patient, UUID, free_tcp, python};
+use bmc::{Lab, Patient, UUID};
 use common::{Bridge, Peer, Transcript, address, quality};
 use http::{Reply, Request, Server};
 use parking_lot::Mutex;
@@ -23,78 +24,8 @@ use primrack_adapter_api::{Adapter, AdapterError};
 use primrack_adapters::redfish::{RedfishAdapter, RedfishConfig};
 use primrack_model::{Action, Address, Cause, Command, IntentId, Power};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use sushy::{Sushy, secret};
 use tokio::sync::mpsc;
-
-/// `admin`, `an open secret`, in the form that sushy-emulator reads.
-const ACCOUNTS: &str = "admin:$2b$04$dAO0vvwN9RCqArxQ7pqRruu3FwEPVXeAXRe3xjvJ/YUf.2/wviUoe\n";
-
-fn secret(path: &Path, words: &str) {
-    fs::write(path, words).unwrap();
-    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
-}
-
-/// sushy-emulator in the laboratory, behind TLS with a certificate of its own making, and passwords.
-struct Sushy {
-    lab: Arc<Lab>,
-    port: u16,
-    fingerprint: String,
-}
-
-impl Sushy {
-    async fn start() -> Self {
-        let lab = Lab::start();
-        let port = free_tcp();
-        let made = rcgen::generate_simple_self_signed(vec!["bmc.example".to_owned()]).unwrap();
-        let digest = Sha256::digest(made.cert.der());
-        let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        fs::write(lab.path("bmc.pem"), made.cert.pem()).unwrap();
-        secret(&lab.path("bmc.key"), &made.signing_key.serialize_pem());
-        fs::write(lab.path("accounts"), ACCOUNTS).unwrap();
-        secret(&lab.path("password"), "an open secret\n");
-        let here = lab.path("");
-        let config = format!(
-            "SUSHY_EMULATOR_LISTEN_IP = '127.0.0.1'\nSUSHY_EMULATOR_LISTEN_PORT = {port}\n\
-             SUSHY_EMULATOR_SSL_CERT = '{0}/bmc.pem'\nSUSHY_EMULATOR_SSL_KEY = '{0}/bmc.key'\n\
-             SUSHY_EMULATOR_AUTH_FILE = '{0}/accounts'\nSUSHY_EMULATOR_STATE_DIR = '{0}'\n\
-             SUSHY_EMULATOR_LIBVIRT_URI = 'qemu:///system'\n",
-            here.display()
-        );
-        fs::write(lab.path("sushy.conf"), config).unwrap();
-        let sushy = Self { lab, port, fingerprint };
-        sushy.run().await;
-        sushy
-    }
-
-    /// Starts it and waits until it listens.
-    async fn run(&self) {
-        let log = self.lab.path("sushy.log");
-        let config = self.lab.path("sushy.conf");
-        self.lab.must(&format!(
-            "{} --config {} >>{} 2>&1 & SUSHY=$!",
-            python("sushy-emulator"),
-            config.display(),
-            log.display()
-        ));
-        let began = Instant::now();
-        while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let said = fs::read_to_string(&log).unwrap_or_default();
-            assert!(began.elapsed() < Duration::from_secs(60), "sushy-emulator does not start: {said}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    fn config(&self, more: &str) -> RedfishConfig {
-        toml::from_str(&format!(
-            "url = 'https://127.0.0.1:{}'\nuser = 'admin'\npassword_file = '{}'\n\
-             tls = {{ sha256 = '{}' }}\nthermal_every_s = 10\n{more}",
-            self.port,
-            self.lab.path("password").display(),
-            self.fingerprint
-        ))
-        .unwrap()
-    }
-}
 
 #[async_trait]
 impl Subject for Sushy {

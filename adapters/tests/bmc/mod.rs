@@ -47,7 +47,7 @@ impl Lab {
         let (kernel, initrd) = (guest.join("vmlinuz"), guest.join("initrd"));
         assert!(kernel.is_file() && initrd.is_file(), "no guest: run `cargo xtask guest` first");
         let folder = tempfile::tempdir().unwrap();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bmc/lab.sh");
+        let script = root().join("adapters/tests/bmc/lab.sh");
         let mut child = Command::new("unshare")
             .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "bash"])
             .arg(script)

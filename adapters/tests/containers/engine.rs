@@ -67,7 +67,7 @@ impl Engine {
         self.up();
     }
 
-    fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         self.den.path().join("daemon.sock")
     }
 

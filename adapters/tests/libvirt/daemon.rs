@@ -1,5 +1,7 @@
 //! A real libvirt daemon for a test, and what an operator would do to it.
 
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses its part")]
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,6 +14,11 @@ use tempfile::TempDir;
 
 /// How long anything of it may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A file of the workspace; other crates' tests use this one, too.
+fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)
+}
 
 /// One daemon in namespaces of its own. Everything in them ends when this is dropped, or its process dies.
 pub struct Daemon {
@@ -54,7 +61,7 @@ impl Daemon {
         if listen {
             fs::write(home.path().join("listen"), "").unwrap();
         }
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/libvirt/daemon.sh");
+        let script = here("adapters/tests/libvirt/daemon.sh");
         let mut child = Command::new("unshare")
             .args(["--mount", "--uts", "--pid", "--fork", "--mount-proc", "--kill-child"])
             .args(["--propagation", "private", "bash"])

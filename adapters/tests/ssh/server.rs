@@ -1,5 +1,5 @@
 //! A real sshd with keys of its own, and commands of its own in PATH.
-#![allow(unreachable_pub, clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses its part")]
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};

@@ -1,6 +1,6 @@
 //! A real systemd as process 1 of a container: systemd-nspawn on a root of its own, which holds nothing
 //! but links into the machine's own `/usr`, so that there is nothing to fetch or unpack.
-#![allow(unreachable_pub, clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses its part")]
 
 use std::fs;
 use std::os::unix::fs::symlink;
