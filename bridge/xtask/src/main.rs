@@ -2,6 +2,7 @@
 
 mod firmware;
 mod guest;
+mod nightly;
 mod packages;
 mod page;
 mod python;
@@ -32,6 +33,12 @@ enum What {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Runs the sets of tests that are too heavy for every run, all or those named
+    #[command(after_help = nightly::help())]
+    Nightly {
+        /// Which sets
+        names: Vec<String>,
+    },
     /// Builds the firmware of the boards, and the emulator that runs it in tests
     Firmware,
     /// Makes the guest that tests boot, from Debian packages, in target/guest
@@ -57,6 +64,7 @@ fn main() -> anyhow::Result<()> {
                 bail!("a benchmark failed or is below its floor: see above");
             }
         }
+        What::Nightly { names } => nightly::run(&names)?,
         What::Firmware => firmware::build()?,
         What::Guest => {
             let files = guest::ensure()?;

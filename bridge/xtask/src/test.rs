@@ -11,7 +11,7 @@ use crate::{firmware, guest, packages, page, python, transcripts, vcsim};
 
 /// What a feature hides, the readers of the line's crate, is built and tested with everything else: apart, all it depends on would be
 /// built anew.
-const FEATURES: &str = "--features=primrack-link/osdp,primrack-link/pcsc";
+pub(crate) const FEATURES: &str = "--features=primrack-link/osdp,primrack-link/pcsc";
 
 /// Sets up what is missing and runs everything; the first failure ends it.
 #[expect(clippy::print_stdout, reason = "what a developer runs talks to a terminal")]
@@ -62,11 +62,19 @@ fn tests() -> Result<()> {
     }
 }
 
-fn root() -> Result<&'static Path> {
+/// The workspace's folder.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn root() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("the workspace's folder")
 }
 
-fn cargo(args: &[&str]) -> Result<()> {
+/// Runs cargo in the workspace's folder.
+///
+/// # Errors
+/// When it fails.
+pub(crate) fn cargo(args: &[&str]) -> Result<()> {
     let status =
         Command::new("cargo").args(args).current_dir(root()?).status().context("cargo cannot be run")?;
     if !status.success() {
