@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{packages, test};
+use crate::{packages, python, test};
 
 /// One set.
 struct Set {
@@ -21,13 +21,22 @@ struct Set {
     tests: &'static str,
 }
 
-const SETS: &[Set] = &[Set {
-    name: "mqtt-10000",
-    about: "10,000 MQTT commands over two kill -9 of Mosquitto and one of the bridge",
-    prepare: || Ok(vec![("PRIMRACK_MQTT_COMMANDS", "10000".into())]),
-    binary: "mqtt",
-    tests: "nothing_is_lost_or_doubled_over_kills_of_broker_and_bridge",
-}];
+const SETS: &[Set] = &[
+    Set {
+        name: "mqtt-10000",
+        about: "10,000 MQTT commands over two kill -9 of Mosquitto and one of the bridge",
+        prepare: || Ok(vec![("PRIMRACK_MQTT_COMMANDS", "10000".into())]),
+        binary: "mqtt",
+        tests: "nothing_is_lost_or_doubled_over_kills_of_broker_and_bridge",
+    },
+    Set {
+        name: "home-assistant",
+        about: "a real Home Assistant finds targets and boards, switches, and scans a tag",
+        prepare: || Ok(vec![("PRIMRACK_HOME_ASSISTANT", python::home_assistant()?.into())]),
+        binary: "home_assistant",
+        tests: "",
+    },
+];
 
 /// The list for `--help`.
 pub(crate) fn help() -> String {

@@ -75,6 +75,18 @@ const ENVIRONMENTS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// All that is in the environment of Home Assistant.
+const HOME_ASSISTANT: &str = include_str!("home-assistant.txt");
+
+/// Home Assistant, the newest that Debian's Python runs, for the tests of each night.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn home_assistant() -> Result<PathBuf> {
+    let requirements: Vec<&str> = HOME_ASSISTANT.lines().collect();
+    ensure("home-assistant", &requirements)
+}
+
 /// Makes all environments that are missing or have changed, and returns their folders.
 ///
 /// # Errors
@@ -144,8 +156,10 @@ mod tests {
 
     #[test]
     fn every_version_is_pinned_and_a_change_of_one_is_noticed() {
-        for (name, requirements) in ENVIRONMENTS {
-            for requirement in *requirements {
+        let home_assistant: Vec<&str> = HOME_ASSISTANT.lines().collect();
+        let all = ENVIRONMENTS.iter().copied().chain([("home-assistant", &home_assistant[..])]);
+        for (name, requirements) in all {
+            for requirement in requirements {
                 let version = requirement.split_once("==").map(|(_, version)| version);
                 assert!(version.is_some_and(|version| !version.is_empty()), "{name}: {requirement}");
             }
