@@ -20,10 +20,9 @@ use primrack_web::{
 };
 use primrack_wire::world::Nonce;
 use primrack_world::delivery::{AllowRule, DeliverySettings, Guard, GuardSettings, Tls};
-use primrack_world::{IN_HAND, Keyring, WORLD_PATH, World, WorldParts};
+use primrack_world::{Keyring, World, WorldParts};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -280,18 +279,6 @@ fn in_own_process(
     Ok(Arc::new(PluginAdapter::new(config, technology)))
 }
 
-/// Before the path of the regions' messages: what comes on top of what can be answered in time is told so.
-fn gate(world: &Arc<World>) -> Gate {
-    let (told, words) = (Arc::clone(world), World::busy_words());
-    Gate {
-        path: WORLD_PATH,
-        places: Arc::new(Semaphore::new(IN_HAND)),
-        status: words.0,
-        words: words.1,
-        tell: Arc::new(move || told.turned_away()),
-    }
-}
-
 /// A bridge that runs.
 #[derive(Debug)]
 pub struct Bridge {
@@ -449,7 +436,7 @@ pub async fn start_with(
     let address = listener.local_addr()?;
     let routes =
         if address.ip().is_loopback() { routes.merge(page_routes(page(&engine, &stop))) } else { routes };
-    serve_tcp(listener, tls, routes, Some(gate(&world)), Limits::default(), &tasks, stop.child_token());
+    serve_tcp(listener, tls, routes, Some(Gate::new(&world)), Limits::default(), &tasks, stop.child_token());
     let control = state_dir.join(CONTROL_SOCKET);
     let routes = control_routes(ControlState { engine: Arc::clone(&engine), edges });
     let routes = routes.merge(board::routes(Arc::clone(&boards), Arc::clone(&engine)));

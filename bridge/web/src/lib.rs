@@ -2,6 +2,7 @@
 //! socket that the command line talks to.
 
 mod control;
+mod front;
 mod gate;
 mod health;
 pub mod page;

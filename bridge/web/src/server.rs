@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::front::Front;
 use crate::gate::{Gate, Gated};
 
 /// What a server allows.
@@ -140,15 +141,16 @@ async fn pause(error: &io::Error, stop: &CancellationToken) {
     }
 }
 
-async fn converse<S>(stream: S, routes: Gated, limits: Limits, stop: CancellationToken)
+pub(crate) async fn converse<S>(stream: S, routes: Gated, limits: Limits, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let front = Front::new(stream, routes.gate.clone(), limits.header);
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(32 * 1024)
-        .serve_connection(TokioIo::new(stream), routes);
+        .serve_connection(TokioIo::new(front), routes);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -23,10 +23,9 @@ use crate::world::World;
 /// Where regions post their messages.
 pub const WORLD_PATH: &str = "/world/1";
 
-/// Messages that may be in hand at once. What comes on top is told so at once ([`Fault::Busy`]) instead of
-/// waiting in a line that only grows: a person has given up by then. At a thousand touches a second this is
-/// half a second of work. The server turns them away before this edge sees them.
-pub const IN_HAND: usize = 512;
+/// How long a message may take to come in whole. It counts as in hand only from then on, so that somebody who
+/// sends slowly takes nobody's place.
+const WHOLE: Duration = Duration::from_secs(10);
 
 /// A message let in, or refused to somebody who proved to hold the key.
 struct Admitted {
@@ -43,7 +42,14 @@ impl World {
         Router::new().route(WORLD_PATH, post(take)).with_state(Arc::clone(self))
     }
 
-    /// What a message is told that finds [`IN_HAND`] others in hand.
+    /// Whether more messages are in hand than can be answered in time: further ones are to be turned away
+    /// before this edge sees them, with [`Self::busy_words`].
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.hands.are_full()
+    }
+
+    /// What a message is told that is turned away.
     #[must_use]
     pub fn busy_words() -> (StatusCode, Bytes) {
         (status(Fault::Busy), Bytes::from(plain_words(Fault::Busy)))
@@ -169,14 +175,15 @@ fn plain_words(fault: Fault) -> String {
 }
 
 async fn take(State(world): State<Arc<World>>, request: Request<Body>) -> Response {
-    let started = Instant::now();
     let limited = Limited::new(request.into_body(), MESSAGE_LIMIT);
-    let message = match limited.collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return world.plain(Fault::TooLong, b""),
-        // The sender went away in the middle: nobody hears an answer.
-        Err(_) => return world.plain(Fault::Malformed, b""),
+    let message = match tokio::time::timeout(WHOLE, limited.collect()).await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => return world.plain(Fault::TooLong, b""),
+        // The sender went away in the middle, or never came to an end: nobody hears an answer.
+        Ok(Err(_)) | Err(_) => return world.plain(Fault::Malformed, b""),
     };
+    let started = Instant::now();
+    let _in_hand = world.hands.take(started);
     let response = world.answer(&message).await;
     world.counters.answer_seconds.observe(started.elapsed().as_secs_f64());
     response

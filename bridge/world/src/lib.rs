@@ -13,6 +13,7 @@ pub mod delivery;
 mod audit;
 mod counters;
 mod events;
+mod hands;
 mod inlet;
 mod keys;
 mod parcels;
@@ -22,7 +23,7 @@ mod station;
 mod words;
 mod world;
 
-pub use inlet::{IN_HAND, WORLD_PATH};
+pub use inlet::WORLD_PATH;
 pub use keys::{Key, Keyring, KeysError};
 pub use settings::WorldSettings;
 pub use world::{ObjectStatus, World, WorldParts};

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::audit::Audit;
 use crate::counters::WorldCounters;
 use crate::delivery::{AllowRule, Callback, Delivery, DeliverySettings, Guard, ObjectIx, PaceGroup};
+use crate::hands::Hands;
 use crate::station::{Line, Registration, RivalState, Station, UnitSet};
 use crate::{Keyring, WorldSettings, words};
 
@@ -79,6 +80,8 @@ pub struct World {
     pub(crate) audit: OnceLock<Audit>,
     stations: Places<Mutex<Station>>,
     delivery: OnceLock<Arc<Delivery>>,
+    /// Messages that are being answered.
+    pub(crate) hands: Hands,
     /// The second in which the audit last heard that messages are turned away.
     pub(crate) busy_noted: AtomicI64,
 }
@@ -106,6 +109,7 @@ impl World {
             audit: OnceLock::new(),
             stations,
             delivery: OnceLock::new(),
+            hands: Hands::default(),
             busy_noted: AtomicI64::default(),
         });
         for (object, bytes) in kept {

@@ -1,6 +1,5 @@
-//! Connections in, with the settings of `primrack_web::serve_tcp`: hyper's HTTP/1.1, a header time-out, 32 KiB of
-//! buffer, at most 4096 connections. Kept here so that the benchmark does not need the operator's page to be
-//! built; both sides of a comparison over TLS use it.
+//! Connections in for the reference over TLS: what `primrack_web::serve_tcp` limits is limited here, too, and
+//! nothing else is done.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -15,6 +15,7 @@ use primrack_model::{
     UnixMs,
 };
 use primrack_policy::{Policy, Source};
+use primrack_web::{Gate, Limits, TlsFiles, acceptor, serve_tcp};
 use primrack_wire::world::{KeyId, Nonce};
 use primrack_world::delivery::{DeliverySettings, Guard, GuardSettings};
 use primrack_world::{Key, Keyring, World, WorldParts, WorldSettings};
@@ -22,7 +23,6 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::accept::{acceptor, serve};
 use super::mock::{Mock, address};
 use super::{Orders, ready};
 use crate::report::say;
@@ -135,10 +135,14 @@ pub(super) async fn run(spec: BridgeSpec, mut orders: Orders) -> anyhow::Result<
     };
     let engine = Engine::start(parts, &tasks, stop.child_token(), |_| vec![Arc::clone(&world) as _]);
     world.start(&engine, delivery, &tasks, stop.child_token());
-    let tls = spec.tls.as_ref().map(acceptor).transpose()?;
+    let tls = match spec.tls.clone() {
+        Some((certificate, key)) => Some(acceptor(&TlsFiles { certificate, key })?),
+        None => None,
+    };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
-    tokio::spawn(serve(listener, tls, world.routes()));
+    let gate = Gate::new(&world);
+    serve_tcp(listener, tls, world.routes(), Some(gate), Limits::default(), &tasks, stop.child_token());
     ready(port);
     while let Some(order) = orders.recv().await {
         let words: Vec<&str> = order.split_whitespace().collect();
