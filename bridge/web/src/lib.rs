@@ -2,10 +2,10 @@
 //! socket that the command line talks to.
 
 mod control;
-mod front;
 mod gate;
 mod health;
 pub mod page;
+mod plain;
 mod server;
 mod tls;
 

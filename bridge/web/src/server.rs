@@ -18,8 +18,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::front::Front;
 use crate::gate::{Gate, Gated};
+use crate::plain::{self, Rest};
 
 /// What a server allows.
 #[derive(Debug, Clone, Copy)]
@@ -141,16 +141,32 @@ async fn pause(error: &io::Error, stop: &CancellationToken) {
     }
 }
 
+/// Regions' messages first, as long as they are plain; then whatever else comes.
 pub(crate) async fn converse<S>(stream: S, routes: Gated, limits: Limits, stop: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let front = Front::new(stream, routes.gate.clone(), limits.header);
+    let rest = match &routes.gate {
+        Some(gate) => plain::converse(stream, gate, limits.header, &stop).await,
+        None => Ok(Some(Rest::all_of(stream))),
+    };
+    match rest {
+        // Not in the frame of those that never come here.
+        Ok(Some(rest)) => Box::pin(converse_further(rest, routes, limits, stop)).await,
+        Ok(None) => {}
+        Err(error) => tracing::debug!(%error, "a connection ended badly"),
+    }
+}
+
+async fn converse_further<S>(rest: Rest<S>, routes: Gated, limits: Limits, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(32 * 1024)
-        .serve_connection(TokioIo::new(front), routes);
+        .serve_connection(TokioIo::new(rest), routes);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use primrack_model::UnixMs;
@@ -27,6 +27,15 @@ pub const WORLD_PATH: &str = "/world/1";
 /// sends slowly takes nobody's place.
 const WHOLE: Duration = Duration::from_secs(10);
 
+/// What a message is answered: a status and plain text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The status of HTTP.
+    pub status: StatusCode,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
 /// A message let in, or refused to somebody who proved to hold the key.
 struct Admitted {
     seq: Seq,
@@ -43,20 +52,16 @@ impl World {
     }
 
     /// Whether more messages are in hand than can be answered in time: further ones are to be turned away
-    /// before this edge sees them, with [`Self::busy_words`].
+    /// with [`Self::turn_away`], before this edge sees them.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.hands.are_full()
     }
 
-    /// What a message is told that is turned away.
+    /// What a message is told that is turned away unread. Counts it; the audit hears of it once a second at
+    /// most.
     #[must_use]
-    pub fn busy_words() -> (StatusCode, Bytes) {
-        (status(Fault::Busy), Bytes::from(plain_words(Fault::Busy)))
-    }
-
-    /// Counts a message that was turned away unread; the audit hears of it once a second at most.
-    pub fn turned_away(&self) {
+    pub fn turn_away(&self) -> Told {
         self.counters.turned_away.inc();
         let now = UnixMs::now().seconds();
         if self.busy_noted.swap(now, Relaxed) != now
@@ -64,6 +69,16 @@ impl World {
         {
             audit.note(Fault::Busy.token(), "", Fault::Busy.words());
         }
+        Told { status: status(Fault::Busy), body: plain_words(Fault::Busy).into_bytes() }
+    }
+
+    /// Answers a message that has come in whole. May be dropped: what it has set going goes on.
+    pub async fn message(self: &Arc<Self>, message: &[u8]) -> Told {
+        let started = Instant::now();
+        let _in_hand = self.hands.take(started);
+        let told = self.answer(message).await;
+        self.counters.answer_seconds.observe(started.elapsed().as_secs_f64());
+        told
     }
 
     /// Everything that is decided before the body means something. Never awaits.
@@ -105,7 +120,7 @@ impl World {
         Ok((at, admitted))
     }
 
-    async fn answer(self: &Arc<Self>, message: &[u8]) -> Response {
+    async fn answer(self: &Arc<Self>, message: &[u8]) -> Told {
         let (at, admitted) = match self.admit(message) {
             Ok(admitted) => admitted,
             Err(fault) => return self.plain(fault, message),
@@ -131,7 +146,7 @@ impl World {
             seq,
             time: UnixMs::now().seconds(),
         };
-        text(StatusCode::OK, seal(&sealing, &body))
+        Told { status: StatusCode::OK, body: seal(&sealing, &body) }
     }
 
     fn signed_refusal(&self, at: usize, fault: Fault, last: Option<u32>) -> Answer {
@@ -145,10 +160,10 @@ impl World {
     }
 
     /// To somebody who proved nothing: the reason, and nothing else.
-    fn plain(&self, fault: Fault, message: &[u8]) -> Response {
+    fn plain(&self, fault: Fault, message: &[u8]) -> Told {
         let claimed = Unverified::parse(message).map_or("", |it| it.header.object);
         self.count(fault, claimed);
-        text(status(fault), plain_words(fault).into_bytes())
+        Told { status: status(fault), body: plain_words(fault).into_bytes() }
     }
 
     fn count(&self, fault: Fault, subject: &str) {
@@ -162,8 +177,10 @@ impl World {
     }
 }
 
-fn text(status: StatusCode, body: Vec<u8>) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
+impl IntoResponse for Told {
+    fn into_response(self) -> Response {
+        (self.status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], self.body).into_response()
+    }
 }
 
 fn status(fault: Fault) -> StatusCode {
@@ -174,7 +191,7 @@ fn plain_words(fault: Fault) -> String {
     format!("primrack/1 refused {} {}", fault.token(), fault.words())
 }
 
-async fn take(State(world): State<Arc<World>>, request: Request<Body>) -> Response {
+async fn take(State(world): State<Arc<World>>, request: Request<Body>) -> Told {
     let limited = Limited::new(request.into_body(), MESSAGE_LIMIT);
     let message = match tokio::time::timeout(WHOLE, limited.collect()).await {
         Ok(Ok(collected)) => collected.to_bytes(),
@@ -182,9 +199,5 @@ async fn take(State(world): State<Arc<World>>, request: Request<Body>) -> Respon
         // The sender went away in the middle, or never came to an end: nobody hears an answer.
         Ok(Err(_)) | Err(_) => return world.plain(Fault::Malformed, b""),
     };
-    let started = Instant::now();
-    let _in_hand = world.hands.take(started);
-    let response = world.answer(&message).await;
-    world.counters.answer_seconds.observe(started.elapsed().as_secs_f64());
-    response
+    world.message(&message).await
 }

@@ -23,7 +23,7 @@ mod station;
 mod words;
 mod world;
 
-pub use inlet::WORLD_PATH;
+pub use inlet::{Told, WORLD_PATH};
 pub use keys::{Key, Keyring, KeysError};
 pub use settings::WorldSettings;
 pub use world::{ObjectStatus, World, WorldParts};
