@@ -22,7 +22,10 @@ use crate::gate::{AGAIN_S, Gate};
 /// Bytes of a plain message's head.
 const HEAD: usize = 4096;
 /// Room for a message at first: most fit.
-const ROOM: usize = 1024;
+const ROOM: usize = 2048;
+
+/// How long the end of a connection is waited for.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// What the beginning of a connection, or what follows an answer, is.
 #[derive(Debug, PartialEq, Eq)]
@@ -135,10 +138,10 @@ where
             got = stream.read_buf(&mut read) => if got? == 0 {
                 return Ok(None);
             },
-            () = &mut stopped => return Ok(None),
+            () = &mut stopped => return close(stream).await,
             () = &mut alarm => {
                 if since.elapsed() >= patience {
-                    return Ok(None);
+                    return close(stream).await;
                 }
                 alarm.as_mut().reset(since + patience);
                 continue;
@@ -154,16 +157,33 @@ where
             None => (gate.world.message(&read[body..]).await, false),
         };
         write(&mut answer, &told, again, last);
-        stream.write_all(&answer).await?;
-        stream.flush().await?;
+        tokio::select! {
+            biased;
+            written = send(&mut stream, &answer) => written?,
+            // Somebody who asks and does not listen.
+            () = sleep(patience) => return Ok(None),
+        }
         if last {
-            stream.shutdown().await?;
-            return Ok(None);
+            return close(stream).await;
         }
         read.clear();
-        read.shrink_to(ROOM);
+        if read.capacity() > 4 * ROOM {
+            read.shrink_to(ROOM);
+        }
         since = Instant::now();
     }
+}
+
+async fn send<S: AsyncWrite + Unpin>(stream: &mut S, answer: &[u8]) -> io::Result<()> {
+    stream.write_all(answer).await?;
+    stream.flush().await
+}
+
+/// Ends the connection so that the other side knows it for an end.
+async fn close<S: AsyncWrite + Unpin>(mut stream: S) -> io::Result<Option<Rest<S>>> {
+    // Whoever takes nothing any more is not waited for.
+    drop(tokio::time::timeout(CLOSING, stream.shutdown()).await);
+    Ok(None)
 }
 
 /// Puts an answer together.
