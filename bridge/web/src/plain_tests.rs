@@ -111,8 +111,8 @@ async fn messages_are_answered_alike_with_hyper_and_without() {
     let shut = Arc::new(AtomicBool::new(false));
     let (mut line, stop) = edge(&shut, Limits::default());
     let plain = message("Host: a\r\nContent-Length: 3", "abc");
-    let chunked =
-        b"POST /world/1 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
+    // Of another form, so that hyper reads it.
+    let odd = message("Host: a\r\nTE: trailers\r\nContent-Length: 3", "abc");
     for is_shut in [false, true, true, false] {
         shut.store(is_shut, Relaxed);
         line.write_all(&plain).await.unwrap();
@@ -130,7 +130,7 @@ async fn messages_are_answered_alike_with_hyper_and_without() {
     // From here on it is hyper that reads, and the gate behind it that turns away.
     for is_shut in [false, true, false] {
         shut.store(is_shut, Relaxed);
-        for request in [&chunked[..], &plain] {
+        for request in [&odd, &plain] {
             line.write_all(request).await.unwrap();
             let (status, head, body) = answer(&mut line).await;
             let (expected, words) = if is_shut { ("429", "busy") } else { ("400", "malformed") };

@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 const MOST: u32 = 512;
 /// How long a message may be in hand before it counts as late.
 const LATE: Duration = Duration::from_millis(200);
-/// So many late ones are no accident of a single message, such as one that has to read the journal's file.
-const LATE_ONES: u32 = 32;
+/// So many late ones are no accident: neither a message that has to read the journal's file, nor the few that a
+/// disk which stood still for a moment has kept waiting.
+const LATE_ONES: u32 = 128;
 /// The time in which messages count as equally old.
 const STEP: Duration = Duration::from_millis(25);
 /// Steps that are told apart; what is older than all of them counts as some age below.
