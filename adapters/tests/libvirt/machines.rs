@@ -1,4 +1,5 @@
 //! The machines that the tests' daemons have.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses its part")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

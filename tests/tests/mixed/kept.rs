@@ -35,9 +35,16 @@ impl<T: Send + Sync + 'static> Kept<T> {
     }
 }
 
+impl<T> Kept<T> {
+    /// Tells it to end, without waiting for that.
+    pub(crate) fn end(&mut self) {
+        drop(self.end.take());
+    }
+}
+
 impl<T> Drop for Kept<T> {
     fn drop(&mut self) {
-        drop(self.end.take());
+        self.end();
         if let Some(thread) = self.thread.take() {
             // Where it panicked, it has said so.
             thread.join().ok();

@@ -1,4 +1,4 @@
-//! Fourteen technologies with one machine each, off at first: what they are, how the bridge reaches them, and what
+//! Machines of many technologies, off at first: what they are, how the bridge reaches them, and what
 //! somebody does to them behind its back.
 
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use crate::fake::FakePve;
 use crate::image::image;
 use crate::kept::Kept;
 use crate::lxd::Server as Lxd;
+use crate::machines::{QEMU, define_qemu};
 use crate::server::Server as Sshd;
 use crate::sushy::Sushy;
 use crate::vcsim::Vcsim;
@@ -43,15 +44,31 @@ pub(crate) struct Machine {
 
 /// All that has to live as long as the machines.
 pub(crate) struct Peers {
-    _libvirt: Kept<Daemon>,
-    _docker: Kept<Engine>,
-    _podman: Kept<Engine>,
-    _lxd: Kept<Lxd>,
-    _systemd: Kept<Container>,
-    _ssh: Kept<Sshd>,
-    _redfish: Kept<Sushy>,
-    _vcsim: Kept<Vcsim>,
-    _pve: Kept<FakePve>,
+    libvirt: Kept<Daemon>,
+    docker: Kept<Engine>,
+    podman: Kept<Engine>,
+    lxd: Kept<Lxd>,
+    systemd: Kept<Container>,
+    ssh: Kept<Sshd>,
+    redfish: Kept<Sushy>,
+    vcsim: Kept<Vcsim>,
+    pve: Kept<FakePve>,
+}
+
+impl Drop for Peers {
+    fn drop(&mut self) {
+        // All at once, as they came; then each is waited for.
+        let Self { libvirt, docker, podman, lxd, systemd, ssh, redfish, vcsim, pve } = self;
+        libvirt.end();
+        docker.end();
+        podman.end();
+        lxd.end();
+        systemd.end();
+        ssh.end();
+        redfish.end();
+        vcsim.end();
+        pve.end();
+    }
 }
 
 fn kill(pid: &str) {
@@ -84,25 +101,12 @@ fn lxd() -> Lxd {
     server
 }
 
-/// A container that libvirt runs.
+/// A virtual machine that libvirt runs.
 fn libvirt() -> Daemon {
     let daemon = Daemon::start();
-    let root = daemon.home().join("root");
-    crate::containers::root(&root);
-    std::fs::create_dir_all(root.join("sbin")).unwrap();
-    daemon.define(
-        LIBVIRT,
-        &format!(
-            "<domain type='lxc'><name>web</name><memory unit='MiB'>128</memory><os><type>exe</type>
-            <init>/sbin/init</init></os><devices><emulator>/usr/lib/libvirt/libvirt_lxc</emulator>
-            <filesystem type='mount'><source dir='{}'/><target dir='/'/></filesystem>
-            <console type='pty'/></devices></domain>",
-            root.display()
-        ),
-    );
+    define_qemu(&daemon, "web");
     daemon
 }
-const LIBVIRT: &str = "lxc:///system";
 
 /// Starts all of them side by side.
 #[expect(clippy::too_many_lines, reason = "one paragraph per technology")]
@@ -233,13 +237,13 @@ pub(crate) async fn start(room: &Room) -> (Peers, Vec<Machine>) {
     let it = libvirt.it().await;
     all.push(Machine {
         name: "libvirt",
-        is: "libvirtd with a container (LXC)",
+        is: "libvirtd with QEMU (TCG) and a Linux guest",
         address: "web",
         technology: "libvirt",
-        table: format!("uri = '{LIBVIRT}'\nsocket = '{}'\n", it.socket().display()),
+        table: format!("uri = '{QEMU}'\nsocket = '{}'\n", it.socket().display()),
         pushes: true,
         outside: ("virsh suspend", "Paused"),
-        act: Box::new(move |_| drop(it.virsh(LIBVIRT, &["suspend", "web"]))),
+        act: Box::new(move |_| drop(it.virsh(QEMU, &["suspend", "web"]))),
     });
     let engine = |name, is, outside, words: [&'static str; 2], it: Arc<Engine>| Machine {
         name,
@@ -303,16 +307,6 @@ pub(crate) async fn start(room: &Room) -> (Peers, Vec<Machine>) {
         outside: ("status/stop by another client", "Off"),
         act: Box::new(move |_| wait(it.operator("pve1/qemu/100/status/stop"))),
     });
-    let peers = Peers {
-        _libvirt: libvirt,
-        _docker: docker,
-        _podman: podman,
-        _lxd: lxd,
-        _systemd: systemd,
-        _ssh: ssh,
-        _redfish: redfish,
-        _vcsim: vcsim,
-        _pve: pve,
-    };
+    let peers = Peers { libvirt, docker, podman, lxd, systemd, ssh, redfish, vcsim, pve };
     (peers, all)
 }
