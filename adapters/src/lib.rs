@@ -4,7 +4,7 @@
 #[cfg(any(feature = "ipmi", feature = "redfish"))]
 mod bmc;
 mod config;
-#[cfg(any(feature = "docker", feature = "lxd"))]
+#[cfg(any(feature = "docker", feature = "lxc", feature = "lxd"))]
 mod containers;
 #[cfg(feature = "docker")]
 pub mod docker;
@@ -26,6 +26,8 @@ pub mod libvirt;
     feature = "wake"
 ))]
 mod local;
+#[cfg(feature = "lxc")]
+pub mod lxc;
 #[cfg(feature = "lxd")]
 pub mod lxd;
 #[cfg(feature = "openqrm")]

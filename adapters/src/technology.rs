@@ -144,6 +144,7 @@ technologies! {
     "plugin" Plugin crate::plugin::PluginConfig,
     "libvirt" Libvirt crate::libvirt::LibvirtConfig,
     "docker" Docker crate::docker::DockerConfig,
+    "lxc" Lxc crate::lxc::LxcConfig,
     "lxd" Lxd crate::lxd::LxdConfig,
     "process" Process crate::process::ProcessConfig,
     "qemu" Qemu crate::qemu::QemuConfig,

@@ -45,10 +45,17 @@ impl Den {
         self.folder.path()
     }
 
+    /// What comes before a command that will run in there.
+    pub fn enter(&self) -> Vec<String> {
+        let init = self.init.to_string();
+        ["nsenter", "-t", &init, "--pid", "--mount", "--net", "--uts", "--"].map(str::to_owned).into()
+    }
+
     /// A command that will run in there.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command.args(["-t", &self.init.to_string(), "--pid", "--mount", "--net", "--uts", "--", program]);
+        let words = self.enter();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg(program);
         command
     }
 

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses its part")]
 
 use std::fs;
+use std::io::Read as _;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -83,17 +84,29 @@ impl Server {
         fs::copy(path("user.pub"), path("authorized_keys")).unwrap();
         // Where it keeps its part without rights; the package's service would make it.
         fs::create_dir_all("/run/sshd").unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut server = Self { folder, port: 0, process: None };
+        // A port that was free a moment ago may be somebody else's by now.
+        for _ in 0..5 {
+            server.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            server.configure();
+            if server.comes_up() {
+                return server;
+            }
+        }
+        panic!("no sshd (are we root?): {}", server.text("log"));
+    }
+
+    /// Debian's bash reads the machine's own `~/.bashrc` for who comes by SSH, which may do anything; not for one that
+    /// was started by a shell.
+    fn configure(&self) {
         let config = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {0}/host\nAuthorizedKeysFile {0}/authorized_keys\nPidFile none\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n\
-             MaxStartups 100\nSetEnv PATH={0}/bin:/usr/sbin:/usr/bin:/sbin:/bin\n",
-            folder.path().display()
+             MaxStartups 100\nSetEnv SHLVL=9 PATH={0}/bin:/usr/sbin:/usr/bin:/sbin:/bin\n",
+            self.path().display(),
+            port = self.port
         );
-        fs::write(path("sshd_config"), config).unwrap();
-        let mut server = Self { folder, port, process: None };
-        server.up();
-        server
+        fs::write(self.path().join("sshd_config"), config).unwrap();
     }
 
     pub fn path(&self) -> &Path {
@@ -101,6 +114,11 @@ impl Server {
     }
 
     pub fn up(&mut self) {
+        assert!(self.comes_up(), "no sshd (are we root?): {}", self.text("log"));
+    }
+
+    /// Whether it is the one that answers at the port.
+    fn comes_up(&mut self) -> bool {
         let log = fs::File::create(self.path().join("log")).unwrap();
         let process = Command::new("setpriv")
             // In a namespace of its own for processes: when its first one is killed, all of them are.
@@ -114,17 +132,23 @@ impl Server {
             .expect("setpriv, unshare and sshd are needed: util-linux, openssh-server");
         self.process = Some(process);
         let patience = Instant::now() + Duration::from_secs(60);
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
-            assert!(
-                ended.is_none() && Instant::now() < patience,
-                "no sshd (are we root?): {}",
-                fs::read_to_string(self.path().join("log")).unwrap()
-            );
+        while !self.greets() {
+            if self.process.as_mut().unwrap().try_wait().unwrap().is_some() || Instant::now() > patience {
+                return false;
+            }
             // Another program's port gives no event.
             #[allow(clippy::disallowed_methods, reason = "no runtime is kept from anything here")]
             std::thread::sleep(Duration::from_millis(20));
         }
+        true
+    }
+
+    /// Whether somebody there says that it is an SSH server.
+    fn greets(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let mut word = [0; 4];
+        stream.read_exact(&mut word).is_ok() && &word == b"SSH-"
     }
 
     pub fn down(&mut self) {

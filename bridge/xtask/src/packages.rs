@@ -46,6 +46,7 @@ const NEEDED: &[(&str, &[&str])] = &[
     ("/usr/lib/llvm-14/lib/libclang.so", &["libclang-dev"]),
     // Containers.
     ("dockerd", &["docker.io"]),
+    ("lxc-start", &["lxc"]),
     ("lxd", &["lxd"]),
     ("/usr/bin/lxc", &["lxd-client"]),
     ("podman", &["podman"]),
