@@ -209,6 +209,10 @@ async fn half_an_answer_nonsense_and_no_right_say_nothing() {
         assert!(matches!(&why, AdapterError::Unreachable(said) if said.contains(words)), "{script}: {why:?}");
         let why = adapter.list().await.map(drop).unwrap_err();
         assert!(matches!(why, AdapterError::Unreachable(_)), "{script}: {why:?}");
+        if script == "yes" {
+            // Lines without a meaning, for ever: a listener passes over them.
+            continue;
+        }
         let (hints, _ear) = tokio::sync::mpsc::channel(16);
         let why = tokio::time::timeout(common::PATIENCE, adapter.listen(hints)).await.unwrap();
         assert!(matches!(why, AdapterError::Unreachable(_)), "{script}: {why:?}");

@@ -30,9 +30,10 @@ impl Lab {
     pub fn make(&self, name: &str, init: &str) {
         let home = self.path().join(name);
         root(&home.join("rootfs"));
-        if !init.is_empty() {
-            fs::write(home.join("rootfs/sbin/init"), init).unwrap();
-        }
+        // What the first program of a container in the background says goes nowhere: it has to take the console.
+        let file = home.join("rootfs/sbin/init");
+        let init = if init.is_empty() { fs::read_to_string(&file).unwrap() } else { init.to_owned() };
+        fs::write(file, init.replacen('\n', "\nexec >/dev/console 2>&1\n", 1)).unwrap();
         // Its control groups are below the den's, and go with it.
         let group = self.den.path().file_name().unwrap().to_str().unwrap();
         let config = format!(
