@@ -40,6 +40,11 @@ impl Transcript {
         Self { name: name.to_owned(), technology, real, began: Instant::now() }
     }
 
+    /// How long it is under way, in seconds.
+    pub fn seconds(&self) -> f64 {
+        self.began.elapsed().as_secs_f64()
+    }
+
     /// Writes it. `against` is the peer with its version, in words for people; `rules` is what
     /// `conformance::check` returned.
     pub fn end(self, against: &str, rules: &[&str]) {
@@ -53,7 +58,7 @@ impl Transcript {
             "technology": self.technology,
             "against": against,
             "real": words,
-            "seconds": (self.began.elapsed().as_secs_f64() * 10.0).round() / 10.0,
+            "seconds": (self.seconds() * 10.0).round() / 10.0,
             "rules": rules,
         });
         let folder =

@@ -4,12 +4,13 @@
 //! and unpacked with `dpkg-deb`. What the guest does is in `tests/guest`.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure as check};
 use sha2::{Digest, Sha256};
+
+use crate::archive::Archive;
 
 /// The packages: the first one only says which kernel is current.
 const KERNEL: &str = "linux-image-cloud-amd64";
@@ -72,6 +73,7 @@ fn fingerprint(source: &Path) -> Result<String> {
     names.sort();
     let mut hash = Sha256::new();
     hash.update(include_bytes!("guest.rs"));
+    hash.update(include_bytes!("archive.rs"));
     for name in names {
         hash.update(name.file_name().context("a file name")?.as_encoded_bytes());
         hash.update(fs::read(&name).with_context(|| format!("cannot read {}", name.display()))?);
@@ -161,81 +163,10 @@ fn make(source: &Path, work: &Path, files: &GuestFiles) -> Result<String> {
 }
 
 /// Runs a program to its end and returns what it wrote.
-fn run(command: &mut Command) -> Result<String> {
+pub(crate) fn run(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     if !output.status.success() {
         bail!("{command:?} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// A cpio archive in the "newc" form that the kernel unpacks (Documentation/driver-api/early-userspace,
-/// "buffer-format"). Not compressed: a guest under TCG unpacks slower than it reads.
-struct Archive<W: Write> {
-    out: W,
-    inode: u32,
-}
-
-impl<W: Write> Archive<W> {
-    fn new(out: W) -> Self {
-        Self { out, inode: 0 }
-    }
-    fn folder(&mut self, name: &str) -> Result<()> {
-        self.entry(name, 0o040_755, (0, 0), b"")
-    }
-    fn file(&mut self, name: &str, mode: u32, content: &[u8]) -> Result<()> {
-        self.entry(name, 0o100_000 | mode, (0, 0), content)
-    }
-    fn link(&mut self, name: &str, to: &str) -> Result<()> {
-        self.entry(name, 0o120_777, (0, 0), to.as_bytes())
-    }
-    fn character_device(&mut self, name: &str, major: u32, minor: u32) -> Result<()> {
-        self.entry(name, 0o020_600, (major, minor), b"")
-    }
-    fn finish(mut self) -> Result<()> {
-        self.entry("TRAILER!!!", 0, (0, 0), b"")?;
-        Ok(self.out.flush()?)
-    }
-
-    fn entry(&mut self, name: &str, mode: u32, device: (u32, u32), content: &[u8]) -> Result<()> {
-        self.inode += 1;
-        let size = u32::try_from(content.len()).context("a file too big for the archive")?;
-        let name_size = u32::try_from(name.len() + 1)?;
-        // inode, mode, uid, gid, links, time, size, device of the archive (2), device it is (2), name, checksum.
-        let fields = [self.inode, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name_size, 0];
-        let mut head = String::from("070701");
-        for field in fields {
-            head.push_str(&format!("{field:08X}"));
-        }
-        self.out.write_all(head.as_bytes())?;
-        self.padded(name.as_bytes(), 1, head.len() + name.len() + 1)?;
-        self.padded(content, 0, content.len())
-    }
-
-    /// Writes `bytes`, then `ends` zero bytes, then as many as round `length` up to four.
-    fn padded(&mut self, bytes: &[u8], ends: usize, length: usize) -> Result<()> {
-        self.out.write_all(bytes)?;
-        self.out.write_all(&[0; 4][..ends + (4 - length % 4) % 4])?;
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_archive_is_what_cpio_and_the_kernel_read() {
-        let mut bytes = Vec::new();
-        let mut archive = Archive::new(&mut bytes);
-        archive.folder("etc").unwrap();
-        archive.file("etc/motd", 0o644, b"hello").unwrap();
-        archive.finish().unwrap();
-        assert_eq!(bytes.len() % 4, 0);
-        assert!(bytes.starts_with(b"070701"));
-        // Head of 110 bytes, the name with its zero, rounded up: the second entry begins at 116.
-        assert_eq!(&bytes[116..122], b"070701");
-        let text = String::from_utf8_lossy(&bytes);
-        assert!(text.contains("etc/motd\0") && text.contains("hello\0\0\0") && text.contains("TRAILER!!!\0"));
-    }
 }

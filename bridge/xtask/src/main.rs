@@ -1,5 +1,6 @@
 //! What a developer runs.
 
+mod archive;
 mod firmware;
 mod guest;
 mod nightly;
@@ -10,6 +11,7 @@ mod scripts;
 mod test;
 mod transcripts;
 mod vcsim;
+mod xen;
 
 use std::process::Command;
 
@@ -47,6 +49,8 @@ enum What {
     Python,
     /// Builds the simulator of vSphere that tests run against, in target/peers
     Vcsim,
+    /// Makes the Xen hypervisor and its dom0 that a test boots in QEMU, from Debian packages, in target/xen
+    Xen,
     /// Prints what the adapters' tests ran against, how real it was, and how long it took
     Transcripts,
     /// Writes the scripts of every object for every grid, into target/scripts and a zip
@@ -77,6 +81,7 @@ fn main() -> anyhow::Result<()> {
             }
         }
         What::Vcsim => println!("vcsim: {}", vcsim::ensure()?.display()),
+        What::Xen => println!("xen: {}", xen::ensure()?.display()),
         What::Transcripts => transcripts::print()?,
         What::Scripts(args) => scripts::run(&args)?,
     }
