@@ -66,13 +66,17 @@ impl Adapter for Patient {
     }
     async fn execute(&self, command: &Command) -> Result<(), AdapterError> {
         if matches!(command.action, Action::SoftOff | Action::Reboot | Action::Save) {
-            while tokio::task::block_in_place(|| self.xen.ask(&format!("grep -q GUEST-READY {CONSOLE}"))).0 != 0 {
+            while tokio::task::block_in_place(|| self.xen.ask(&format!("grep -q GUEST-READY {CONSOLE}"))).0
+                != 0
+            {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
         // A start of what runs or was saved begins no boot.
         let boots = match command.action {
-            Action::Start => matches!(self.observe(&command.address).await?.power, Power::Off | Power::Crashed),
+            Action::Start => {
+                matches!(self.observe(&command.address).await?.power, Power::Off | Power::Crashed)
+            }
             other => matches!(other, Action::Reset | Action::Reboot),
         };
         if boots {
@@ -97,11 +101,17 @@ async fn xen_keeps_the_suite_shows_what_others_do_and_survives_its_daemon() {
     xen.define();
     let checked = match check(&Guest(Arc::clone(&xen))).await {
         Ok(checked) => checked,
-        Err(breach) => panic!("{breach:?}\n{}", xen.ask("tail -n 40 /var/log/libvirt/libxl/*.log /var/log/libvirtd.log").1),
+        Err(breach) => panic!(
+            "{breach:?}\n{}",
+            xen.ask("tail -n 40 /var/log/libvirt/libxl/*.log /var/log/libvirtd.log").1
+        ),
     };
     assert!(checked.contains(&"pause-resume") && checked.contains(&"save-restore"), "{checked:?}");
-    let against =
-        format!("{}, libvirtd {}, PV Linux guest, in QEMU under TCG ({booted:.0} s to boot)", xen.version(), xen.libvirt());
+    let against = format!(
+        "{}, libvirtd {}, PV Linux guest, in QEMU under TCG ({booted:.0} s to boot)",
+        xen.version(),
+        xen.libvirt()
+    );
     transcript.end(&against, &checked);
 
     let mut bridge = Bridge::of(xen.config().build().unwrap(), &["plain"]);

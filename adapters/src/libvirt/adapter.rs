@@ -52,6 +52,10 @@ struct Remembered {
     asked_until: Option<Instant>,
     /// The detail of the last event of a shutdown.
     shutdown: Option<i32>,
+    /// The number that the daemon gave it for as long as it runs.
+    running: Option<i32>,
+    /// The end of what ran before is still to be told: Xen's driver tells of the new beginning first.
+    late_end: bool,
     /// Processor time at a moment.
     sample: Option<(u64, Instant)>,
     addresses: Option<(Vec<IpAddr>, Instant)>,
@@ -64,8 +68,33 @@ impl Remembered {
             recent: Recent::default(),
             asked_until: None,
             shutdown: None,
+            running: None,
+            late_end: false,
             sample: None,
             addresses: None,
+        }
+    }
+}
+
+impl Remembered {
+    /// Whether this event is a machine's that ran all the time as far as anybody was told, and begins anew: what
+    /// Xen's driver tells of a reboot is that it has started, under another number, and after that the end.
+    fn begins_anew(&mut self, what: i32, id: i32) -> bool {
+        match what {
+            map::EVENT_STARTED => {
+                let anew = self.running.is_some_and(|before| before != id);
+                (self.running, self.late_end) = (Some(id), anew);
+                anew
+            }
+            map::EVENT_STOPPED if self.late_end => {
+                self.late_end = false;
+                false
+            }
+            map::EVENT_STOPPED => {
+                self.running = None;
+                false
+            }
+            _ => false,
         }
     }
 }
@@ -266,6 +295,9 @@ impl Inner {
         connection.subscribe().await?;
         // What happened before this moment was told to nobody.
         for domain in connection.list(Which::All).await?.into_iter().take(LISTED) {
+            self.remember(&domain.name, |known| {
+                (known.running, known.late_end) = ((domain.id >= 0).then_some(domain.id), false);
+            });
             if hints.send(Hint::Changed(address(&domain))).await.is_err() {
                 return Ok(deaf());
             }
@@ -300,6 +332,9 @@ impl Inner {
                 let shutdown = (*what == map::EVENT_SHUTDOWN).then_some(*detail);
                 if shutdown.is_some() {
                     self.remember(&domain.name, |known| known.shutdown = shutdown);
+                }
+                if self.remember(&domain.name, |known| known.begins_anew(*what, domain.id)) {
+                    return reset(address);
                 }
                 vec![Hint::Changed(address)]
             }
@@ -336,5 +371,26 @@ impl Drop for Attempt<'_> {
         if !self.taken {
             self.inner.remember(self.name, |known| known.recent.forget(self.intent));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reboot_is_told_apart_from_a_start_in_whatever_order_it_is_told() {
+        let mut known = Remembered::new();
+        assert!(!known.begins_anew(map::EVENT_STARTED, 1));
+        // Xen.
+        assert!(known.begins_anew(map::EVENT_STARTED, 2));
+        assert!(!known.begins_anew(map::EVENT_STOPPED, 1));
+        assert!(known.begins_anew(map::EVENT_STARTED, 3));
+        assert!(!known.begins_anew(map::EVENT_STOPPED, 2));
+        // An end and a start.
+        assert!(!known.begins_anew(map::EVENT_STOPPED, 3));
+        assert!(!known.begins_anew(map::EVENT_STARTED, 4));
+        // Told twice.
+        assert!(!known.begins_anew(map::EVENT_STARTED, 4));
     }
 }

@@ -22,6 +22,8 @@ const OFF_FAILED: i32 = 6;
 const OFF_FROM_SNAPSHOT: i32 = 7;
 
 /// Events (virDomainEventType).
+pub(super) const EVENT_STARTED: i32 = 2;
+pub(super) const EVENT_STOPPED: i32 = 5;
 pub(super) const EVENT_SHUTDOWN: i32 = 6;
 /// Who began a shutdown (virDomainEventShutdownDetailType): the host, by a signal.
 const SHUTDOWN_HOST: i32 = 2;

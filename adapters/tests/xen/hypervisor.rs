@@ -44,9 +44,17 @@ impl Hypervisor {
             .args(["--pdeathsig", "KILL", "qemu-system-x86_64"])
             .args(["-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-smp", "2", "-m", "2048", "-M", "q35"])
             .args(["-display", "none", "-monitor", "none", "-no-reboot", "-kernel", "xen"])
-            .args(["-append", "dom0_mem=1280M,max:1280M dom0_max_vcpus=1 com1=115200,8n1 console=com1 loglvl=warning"])
+            .args([
+                "-append",
+                "dom0_mem=1280M,max:1280M dom0_max_vcpus=1 com1=115200,8n1 console=com1 loglvl=warning",
+            ])
             .args(["-initrd", "vmlinuz console=hvc0 quiet,initrd"])
-            .args(["-drive", "file=disk,format=raw,if=none,id=d0,snapshot=on", "-device", "virtio-blk-pci,drive=d0"])
+            .args([
+                "-drive",
+                "file=disk,format=raw,if=none,id=d0,snapshot=on",
+                "-device",
+                "virtio-blk-pci,drive=d0",
+            ])
             .arg("-netdev")
             .arg(format!("user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:16509"))
             .args(["-device", "virtio-net-pci,netdev=n0", "-serial"])

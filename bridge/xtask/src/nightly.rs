@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{packages, python, test};
+use crate::{packages, python, test, xen};
 
 /// One set.
 struct Set {
@@ -15,7 +15,7 @@ struct Set {
     about: &'static str,
     /// What it needs beside the packages, and what its tests are told of it by their environment.
     prepare: fn() -> Result<Vec<(&'static str, OsString)>>,
-    /// The program of tests, a file of `tests/tests`.
+    /// The program of tests, a file of `tests/tests` or `adapters/tests`.
     binary: &'static str,
     /// Its tests whose names hold this.
     tests: &'static str,
@@ -35,6 +35,13 @@ const SETS: &[Set] = &[
         prepare: || Ok(vec![("PRIMRACK_HOME_ASSISTANT", python::home_assistant()?.into())]),
         binary: "home_assistant",
         tests: "",
+    },
+    Set {
+        name: "xen",
+        about: "a real Xen in QEMU under TCG, through the libvirt of its dom0",
+        prepare: || xen::ensure().map(|_| Vec::new()),
+        binary: "xen",
+        tests: "xen_keeps_the_suite_shows_what_others_do_and_survives_its_daemon",
     },
 ];
 
@@ -81,9 +88,12 @@ mod tests {
 
     #[test]
     fn each_set_has_a_program_and_tests_of_that_name() -> Result<()> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/tests");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         for set in SETS {
-            let text = std::fs::read_to_string(folder.join(format!("{}.rs", set.binary)))?;
+            let files = ["tests/tests", "adapters/tests"]
+                .map(|folder| root.join(folder).join(format!("{}.rs", set.binary)));
+            let file = files.iter().find(|file| file.is_file()).context("no such program of tests")?;
+            let text = std::fs::read_to_string(file)?;
             assert!(text.contains(&format!("fn {}", set.tests)), "{}: {}", set.name, set.tests);
         }
         Ok(())

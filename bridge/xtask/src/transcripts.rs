@@ -54,6 +54,11 @@ pub(crate) fn print() -> Result<()> {
     let left = read(&folder()?)?;
     let wanted = wanted(&root()?.join("adapters/src"))?;
     print!("{}", table(&left));
+    for (_, name, real) in wanted.iter().filter(|(_, name, _)| !left.contains_key(name)) {
+        if let Some(real) = real.strip_prefix("nightly ") {
+            println!("{name}: {real}, did not run here: `cargo xtask nightly` runs it");
+        }
+    }
     let missing = missing(&left, &wanted);
     if !missing.is_empty() {
         bail!("{}", missing.join("\n"));

@@ -87,8 +87,9 @@ fn make(source: &Path, work: &Path, home: &Path) -> Result<()> {
     unpack(work, &root)?;
 
     let boot = root.join("boot");
-    let mut kernels = fs::read_dir(&boot)?
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok()?.strip_prefix("vmlinuz-").map(str::to_owned));
+    let mut kernels = fs::read_dir(&boot)?.filter_map(|entry| {
+        entry.ok()?.file_name().into_string().ok()?.strip_prefix("vmlinuz-").map(str::to_owned)
+    });
     let release = kernels.next().context("linux-image-amd64 has brought no kernel")?;
     fs::rename(boot.join(format!("vmlinuz-{release}")), home.join("vmlinuz"))?;
     let hypervisor = fs::File::create(home.join("xen"))?;
@@ -132,7 +133,9 @@ fn unpack(work: &Path, root: &Path) -> Result<()> {
         .arg(format!("Dir::Cache::archives={}", debs.display()))
         .arg("install")
         .args(PACKAGES))
-    .context("cannot fetch Xen's packages: is this Debian 12, is there a network, was `apt-get update` run?")?;
+    .context(
+        "cannot fetch Xen's packages: is this Debian 12, is there a network, was `apt-get update` run?",
+    )?;
     // One /usr for all, as on an installed Debian.
     fs::create_dir(root)?;
     for name in ["bin", "sbin", "lib", "lib64"] {
