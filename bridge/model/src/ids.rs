@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use uuid::Uuid;
 
+use crate::UnixMs;
+
 /// A name that cannot be an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -116,6 +118,13 @@ impl IntentId {
     pub fn now() -> Self {
         Self(Uuid::now_v7())
     }
+    /// The moment of [`Self::now`], to the millisecond; none for an id of another make.
+    #[must_use]
+    pub fn made(&self) -> Option<UnixMs> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        let seconds = i64::try_from(seconds).ok()?;
+        Some(UnixMs(seconds.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))?))
+    }
     /// The 16 bytes, as stored in the journal.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; 16] {
@@ -155,6 +164,14 @@ mod tests {
         for bad in ["", "-x", "a b", "é", "a/b", &"x".repeat(65)] {
             assert!(TargetId::new(bad).is_err(), "{bad:?} was taken");
         }
+    }
+
+    #[test]
+    fn an_intent_tells_when_it_was_made() {
+        let before = UnixMs::now();
+        let made = IntentId::now().made().unwrap();
+        assert!(before <= made && made <= UnixMs::now(), "{made}");
+        assert_eq!(IntentId(Uuid::nil()).made(), None);
     }
 
     #[test]

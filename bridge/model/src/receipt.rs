@@ -114,4 +114,9 @@ impl Receipt {
             Verdict::Refused(_) => false,
         }
     }
+    /// Whether a command of its own was set going, which will end.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        matches!(self.verdict, Verdict::Accepted)
+    }
 }

@@ -1,11 +1,13 @@
 //! The operator's side: the server that all HTTP edges share, health and metrics, and the local control
 //! socket that the command line talks to.
 
+pub mod api;
 mod control;
 mod gate;
 mod health;
 pub mod page;
 mod plain;
+mod seldom;
 mod server;
 mod tls;
 

@@ -252,6 +252,34 @@ pub(super) fn rows_after(db: &Connection, seq: u64, limit: usize) -> rusqlite::R
         .collect()
 }
 
+/// The rows from after `seq` up to `upto` whose body has this text somewhere.
+pub(super) fn rows_with(db: &Connection, seq: u64, upto: u64, text: &str) -> rusqlite::Result<Vec<Row>> {
+    db.prepare_cached(
+        "SELECT seq, at, kind, body, hash FROM chain WHERE seq > ?1 AND seq <= ?2 AND instr(body, ?3) > 0 ORDER BY seq LIMIT ?4",
+    )?
+    .query_map(params![seq, upto, text, PAGE], |row| {
+        Ok(Row {
+            seq: row.get(0)?,
+            at: row.get(1)?,
+            kind: row.get(2)?,
+            body: row.get_ref(3)?.as_bytes()?.to_vec(),
+            hash: row.get(4)?,
+        })
+    })?
+    .collect()
+}
+
+/// The number of the last entry before `at`, as far as the clock only ever went on. Looks at about 20 rows.
+pub(super) fn last_before(db: &Connection, at: i64) -> rusqlite::Result<u64> {
+    let mut query = db.prepare_cached("SELECT at FROM chain WHERE seq = ?1")?;
+    let (mut low, mut high) = (0, read_head(db)?.seq + 1);
+    while low + 1 < high {
+        let middle = low + (high - low) / 2;
+        if query.query_row([middle], |row| row.get::<_, i64>(0))? < at { low = middle } else { high = middle }
+    }
+    Ok(low)
+}
+
 pub(super) fn decode(row: &Row) -> Result<Entry, String> {
     let entry: Entry = serde_json::from_slice(&row.body).map_err(|error| error.to_string())?;
     if entry.kind().code() == row.kind { Ok(entry) } else { Err("its kind is not its body's".to_owned()) }

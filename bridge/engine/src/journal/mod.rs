@@ -29,7 +29,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use primrack_model::{Edge, OriginKey, Receipt, UnixMs};
+use primrack_model::{Edge, IntentId, OriginKey, Receipt, UnixMs};
 use smol_str::SmolStr;
 use tokio::sync::{TryAcquireError, oneshot, watch};
 
@@ -38,7 +38,7 @@ pub use entry::{Boot, Decision, Entry, Kind, MAX_BODY, PolicyNote};
 pub use error::JournalError;
 pub use file::{Kept, Recovered};
 pub use queue::Seq;
-pub use read::{EntryFilter, Fault, Page, Reader, Record, VerifyReport, verify};
+pub use read::{EntryFilter, Fault, Page, Reader, Record, Story, VerifyReport, verify};
 pub use stats::{COMMIT_BOUNDS_US, JournalStats};
 
 use entry::Encoded;
@@ -321,6 +321,18 @@ impl Journal {
     pub async fn page(&self, filter: EntryFilter) -> Result<Page, JournalError> {
         let reader = Arc::clone(&self.inner.reader);
         tokio::task::spawn_blocking(move || reader.lock().page(&filter))
+            .await
+            .unwrap_or(Err(JournalError::Closed))
+    }
+
+    /// What is known of one intent, read off the runtime's threads. Looks from a minute before the intent was made
+    /// through the 262,144 entries that follow: what ended later than that is told as not ended.
+    ///
+    /// # Errors
+    /// As [`Reader::page`].
+    pub async fn story(&self, intent: IntentId) -> Result<Option<Story>, JournalError> {
+        let reader = Arc::clone(&self.inner.reader);
+        tokio::task::spawn_blocking(move || read::story(&reader, intent))
             .await
             .unwrap_or(Err(JournalError::Closed))
     }

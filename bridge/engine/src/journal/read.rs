@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use primrack_model::{IntentId, UnixMs};
+use primrack_model::{IntentId, Outcome, UnixMs};
 use rusqlite::Connection;
 use serde::Serialize;
 
 use super::chain::Head;
 use super::entry::Effect;
 use super::error::read_error;
-use super::file::{PAGE, Row, connect_to_read, decode, meta_blob, read_head, rows_after};
-use super::{Entry, JournalError, Kind, Seq};
+use super::file::{
+    PAGE, Row, connect_to_read, decode, last_before, meta_blob, read_head, rows_after, rows_with,
+};
+use super::{Decision, Entry, JournalError, Kind, Seq};
 
 /// An entry as stored, for showing and exporting.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -69,6 +71,21 @@ pub struct Page {
     pub next: Option<Seq>,
 }
 
+/// What the journal knows of one intent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Story {
+    /// How it was decided.
+    pub decision: Decision,
+    /// How it ended and when, if it was accepted and has ended.
+    pub ended: Option<(Outcome, UnixMs)>,
+}
+
+/// How far around its own time an intent's entries are looked for, in milliseconds before, and in entries after.
+const SLACK_MS: i64 = 60_000;
+const REACH: Seq = 262_144;
+/// Entries that are looked through at a time.
+const STRETCH: Seq = 8192;
+
 /// A connection that only reads.
 #[derive(Debug)]
 pub struct Reader {
@@ -119,6 +136,48 @@ impl Reader {
         }
         Ok(Page { records, next })
     }
+    /// The number before the first entry that may be about an intent: a minute before it was made.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn before(&self, intent: IntentId) -> Result<Seq, JournalError> {
+        let made = intent.made().unwrap_or_default();
+        last_before(&self.db, made.0.saturating_sub(SLACK_MS)).map_err(|error| self.failed(&error))
+    }
+    /// Adds to a story what the entries after `after` say of its intent. Looks through some thousand entries, and
+    /// gives the number to go on from; nothing at the end of the chain.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or an entry is no entry.
+    pub(super) fn tell(
+        &self,
+        intent: IntentId,
+        after: Seq,
+        story: &mut Option<Story>,
+    ) -> Result<Option<Seq>, JournalError> {
+        let (head, upto) = (self.head()?.seq, after.saturating_add(STRETCH));
+        let rows = rows_with(&self.db, after, upto, &intent.to_string()).map_err(|error| self.failed(&error))?;
+        for row in rows {
+            let entry = decode(&row).map_err(|words| JournalError::Damaged {
+                path: self.path.clone(),
+                words: format!("entry {}: {words}", row.seq),
+            })?;
+            match (entry, &mut *story) {
+                (Entry::Decision(decision), story) if decision.intent.id == intent => {
+                    *story = Some(Story { decision: *decision, ended: None });
+                }
+                (Entry::Ended { intent: of, outcome, at, .. }, Some(story)) if of == intent => {
+                    story.ended = Some((outcome, at));
+                }
+                (Entry::Interrupted { intent: of, at, .. }, Some(story)) if of == intent => {
+                    let words = "the bridge ended meanwhile; nothing is repeated".to_owned();
+                    story.ended = Some((Outcome::Unknown(words), at));
+                }
+                _ => {}
+            }
+        }
+        Ok((upto < head).then_some(upto))
+    }
     /// All wanted entries, page by page. An error ends it.
     pub fn entries(&self, filter: EntryFilter) -> impl Iterator<Item = Result<Record, JournalError>> + '_ {
         let mut filter = Some(filter);
@@ -137,6 +196,23 @@ impl Reader {
         })
         .flatten()
     }
+}
+
+/// What is known of an intent, read stretch by stretch so that nobody else waits long for the reader.
+pub(super) fn story(
+    reader: &parking_lot::Mutex<Reader>,
+    intent: IntentId,
+) -> Result<Option<Story>, JournalError> {
+    let mut story = None;
+    let begin = reader.lock().before(intent)?;
+    let mut after = Some(begin);
+    while let Some(from) = after.filter(|from| from.saturating_sub(begin) < REACH) {
+        after = reader.lock().tell(intent, from, &mut story)?;
+        if story.as_ref().is_some_and(|story| story.ended.is_some() || !story.decision.receipt.is_running()) {
+            break;
+        }
+    }
+    Ok(story)
 }
 
 /// The first thing wrong with a chain.

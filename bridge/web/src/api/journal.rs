@@ -1,0 +1,138 @@
+//! The journal, a page at a time.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use primrack_engine::journal::{EntryFilter, Kind, Record};
+use primrack_model::{IntentId, UnixMs};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::input::Asked;
+use super::output::tagged;
+use super::problem::{Problem, Trouble};
+use super::routes::Api;
+use super::schema;
+
+/// Entries of a page where the asker names no number.
+const PAGE: usize = 100;
+/// Most entries of a page.
+const PAGE_MOST: usize = 500;
+/// The highest number of an entry: what a signed number of 64 bits holds.
+const LAST: u64 = i64::MAX as u64;
+
+/// Which entries, and from where on.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EntriesAsked {
+    /// The `next` of the page before; entries are numbered from 1.
+    #[param(value_type = u64, required = false, minimum = 0, maximum = 9223372036854775807i64)]
+    after: Option<u64>,
+    /// How many, 1 to 500; 100 if absent.
+    #[param(value_type = u64, required = false, minimum = 1, maximum = 500)]
+    limit: Option<usize>,
+    /// Only of this kind.
+    #[param(schema_with = schema::entry, required = false)]
+    kind: Option<String>,
+    /// Only about this target.
+    #[param(schema_with = schema::id, required = false)]
+    target: Option<String>,
+    /// Only about this intent, the steps of a group's included.
+    #[param(schema_with = schema::intent, required = false)]
+    intent: Option<String>,
+    /// Only at or after this time.
+    #[param(value_type = i64, required = false)]
+    since: Option<i64>,
+    /// Only before this time.
+    #[param(value_type = i64, required = false)]
+    before: Option<i64>,
+}
+
+/// An entry as it is stored.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EntryView {
+    /// Its number.
+    seq: u64,
+    /// Its time.
+    #[schema(value_type = i64)]
+    at: UnixMs,
+    /// Its hash in hex, which covers every entry before it.
+    hash: String,
+    /// The entry; `kind` says what else is in it.
+    #[schema(value_type = EntryBody)]
+    entry: Value,
+}
+
+/// What every entry has.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EntryBody {
+    /// Which kind it is.
+    #[schema(schema_with = schema::entry)]
+    kind: String,
+}
+
+/// A page of entries, oldest first. It may be empty and still have a next.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EntryPage {
+    entries: Vec<EntryView>,
+    /// Where to go on: `after` of the next page. Absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
+    next: Option<u64>,
+}
+
+fn unfit(words: String) -> Problem {
+    Problem::new(Trouble::Invalid, format!("the query: {words}"))
+}
+
+/// The journal: every intent with who asked, what was answered by which rule and how it ended.
+#[utoipa::path(
+    get, path = "/api/v1/journal", operation_id = "readJournal", tag = "journal", params(EntriesAsked),
+    responses((status = 200, description = "A page of entries", body = EntryPage)),
+)]
+pub(crate) async fn journal(
+    State(api): State<Arc<Api>>,
+    Asked(asked): Asked<EntriesAsked>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let EntriesAsked { after, limit, kind, target, intent, since, before } = asked;
+    let most = limit.unwrap_or(PAGE);
+    if !(1..=PAGE_MOST).contains(&most) {
+        return Err(unfit(format!("limit is {most}, not 1 to {PAGE_MOST}")));
+    }
+    let after = after.unwrap_or(0);
+    if after > LAST {
+        return Err(unfit(format!("after is {after}, more than any entry's number")));
+    }
+    let kinds = kind.map(|token| {
+        let shown: String = token.chars().take(40).collect();
+        Kind::from_token(&token).ok_or_else(|| unfit(format!("there is no kind {shown:?}")))
+    });
+    let intent = intent.map(|text| {
+        text.parse::<IntentId>().map_err(|error| unfit(format!("intent is no intent's id: {error}")))
+    });
+    let filter = EntryFilter {
+        after,
+        upto: None,
+        since: since.map(UnixMs),
+        before: before.map(UnixMs),
+        kinds: kinds.transpose()?.into_iter().collect(),
+        target,
+        intent: intent.transpose()?,
+    };
+    let page = api.engine.journal().page(filter).await;
+    let page = page.map_err(|error| Problem::new(Trouble::Unavailable, error.to_string()))?;
+    let more = page.records.len() > most;
+    let mut entries = Vec::with_capacity(page.records.len().min(most));
+    for Record { seq, at, hash, entry } in page.records.into_iter().take(most) {
+        let entry = serde_json::to_value(entry)
+            .map_err(|error| Problem::new(Trouble::Unavailable, error.to_string()))?;
+        entries.push(EntryView { seq, at, hash, entry });
+    }
+    let next = if more { entries.last().map(|last| last.seq) } else { page.next };
+    Ok(tagged(&headers, &EntryPage { entries, next }))
+}
