@@ -1,7 +1,7 @@
 //! From configuration to a running bridge: checks first, then makes, then starts.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -14,6 +14,7 @@ use primrack_engine::{Backend, Engine, Parts, READ_ONLY_SPACE};
 use primrack_model::{BackendId, Inventory, UnixMs};
 use primrack_mqtt::Mqtt;
 use primrack_policy::{Policy, Source};
+use primrack_web::api::{Api, ApiParts, api_routes};
 use primrack_web::page::{InventoryScene, PageParts, page_routes};
 use primrack_web::{
     ControlState, Edges, Gate, Limits, TlsFiles, control_routes, health_routes, serve_tcp, serve_unix,
@@ -26,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api;
 use crate::board;
 use crate::catalogue::{self, Catalogue, Current};
 use crate::config::{BackendConfig, BackendKind, Loaded, Mistake, OwnProcess, inventory_after};
@@ -130,6 +132,9 @@ pub fn check_after(
         wrong.push(mistake.into());
     }
     if let Err(mistake) = mqtt::plan(&loaded) {
+        wrong.push(mistake.into());
+    }
+    if let Err(mistake) = api::plan(&loaded) {
         wrong.push(mistake.into());
     }
     match policy(&loaded, &inventory) {
@@ -294,6 +299,8 @@ pub struct Bridge {
     pub boards: Arc<Boards>,
     /// What is configured.
     pub catalogue: Arc<Catalogue>,
+    /// The API.
+    pub api: Arc<Api>,
     /// The line to the MQTT broker, where one is configured.
     pub mqtt: Option<Arc<Mqtt>>,
     tasks: TaskTracker,
@@ -430,9 +437,19 @@ pub async fn start_with(
     if let Some(mqtt) = &mqtt {
         mqtt.register_metrics(&mut registry);
     }
+    let host = Arc::new(api::Host {
+        world: Arc::clone(&world),
+        boards: Arc::clone(&boards),
+        catalogue: OnceLock::new(),
+    });
+    let parts =
+        ApiParts { engine: Arc::clone(&engine), host: Arc::clone(&host) as _, plan: api::plan(&loaded)? };
+    let api = Api::new(parts);
+    api.register_metrics(&mut registry);
     let gauges = Gauges::new(&mut registry, Arc::clone(&engine));
     let edges: Arc<dyn Edges> = Arc::new(WorldEdge { world: Arc::clone(&world), gauges });
     let routes = world.routes().merge(health_routes(Arc::clone(&engine), Arc::clone(&edges), registry));
+    let routes = routes.merge(api_routes(&api));
     let address = listener.local_addr()?;
     let routes =
         if address.ip().is_loopback() { routes.merge(page_routes(page(&engine, &stop))) } else { routes };
@@ -443,12 +460,21 @@ pub async fn start_with(
     let routes = routes.merge(mqtt::routes(mqtt.clone()));
     let drain = Duration::from_secs(config.bridge.drain_s);
     let current = Current { loaded, memory, sources };
-    let catalogue = Catalogue::new(Arc::clone(&engine), Arc::clone(&world), Arc::clone(&boards), current);
+    let catalogue = Catalogue::new(
+        Arc::clone(&engine),
+        Arc::clone(&world),
+        Arc::clone(&boards),
+        Arc::clone(&api),
+        current,
+    );
+    if host.catalogue.set(Arc::clone(&catalogue)).is_err() {
+        tracing::error!("the API was told of two catalogues");
+    }
     tasks.spawn(Arc::clone(&catalogue).follow(stop.child_token()));
     let routes = routes.merge(catalogue::routes(Arc::clone(&catalogue)));
     serve_unix(&control, routes, Limits::default(), &tasks, stop.child_token())
         .with_context(|| format!("the control socket {} cannot be made", control.display()))?;
-    Ok(Bridge { engine, world, address, control, boards, catalogue, mqtt, tasks, stop, drain })
+    Ok(Bridge { engine, world, address, control, boards, catalogue, api, mqtt, tasks, stop, drain })
 }
 
 fn make_private(folder: &Path) -> anyhow::Result<()> {
@@ -468,6 +494,7 @@ impl Bridge {
             control,
             boards: _,
             catalogue: _,
+            api: _,
             mqtt: _,
             tasks,
             stop,

@@ -15,6 +15,7 @@ pub mod out;
 pub mod rack;
 pub mod show;
 
+mod api;
 mod metrics;
 mod mqtt;
 #[cfg(test)]

@@ -10,7 +10,10 @@ use toml::{Table, Value};
 use crate::config::Loaded;
 
 /// Settings that take effect at once; everything else outside the lists below needs a restart.
-const LIVE: [&str; 9] = [
+const LIVE: [&str; 12] = [
+    "api.request_burst",
+    "api.requests_per_s",
+    "api.tokens",
     "discover",
     "engine",
     "policy",

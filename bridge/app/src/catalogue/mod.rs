@@ -21,6 +21,7 @@ use primrack_engine::journal::Entry;
 use primrack_engine::{Backend, Engine, NextBackend, Replacement};
 use primrack_model::{BackendId, UnixMs};
 use primrack_policy::Source;
+use primrack_web::api::Api;
 use primrack_world::World;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
@@ -50,6 +51,7 @@ pub struct Catalogue {
     engine: Arc<Engine>,
     world: Arc<World>,
     boards: Arc<Boards>,
+    api: Arc<Api>,
     /// What is in force; locked for as long as it is being replaced.
     current: Mutex<Current>,
 }
@@ -73,9 +75,10 @@ impl Catalogue {
         engine: Arc<Engine>,
         world: Arc<World>,
         boards: Arc<Boards>,
+        api: Arc<Api>,
         current: Current,
     ) -> Arc<Self> {
-        Arc::new(Self { engine, world, boards, current: Mutex::new(current) })
+        Arc::new(Self { engine, world, boards, api, current: Mutex::new(current) })
     }
 
     /// Reads everything again, and puts it in force unless something is wrong with it or only a check was
@@ -98,10 +101,12 @@ impl Catalogue {
             changes.found((&before, &inventory), (&checked.loaded, &checked.inventory));
             let next = backends(&running, &before, &checked.loaded, &mut changes)?;
             let badges = badges(&checked.loaded)?;
-            Ok((checked, changes, next, badges))
+            let tokens =
+                crate::api::plan(&checked.loaded).map_err(|mistake| Mistakes(vec![mistake.into()]))?;
+            Ok((checked, changes, next, badges, tokens))
         });
         let read = read.await.map_err(|error| Mistakes(vec![miette::miette!("{error}")]))?;
-        let (checked, mut changes, backends, badges) = read?;
+        let (checked, mut changes, backends, badges, tokens) = read?;
         let Checked { loaded, inventory, policy, keys, guard: _, callbacks, memory, sources } = checked;
         changes.keys = Changes::of_keys(&self.world.keys(), &keys);
         let version = self.engine.policy().version().to_owned();
@@ -113,6 +118,8 @@ impl Catalogue {
                 changes.settings.push(format!("badges of {board}"));
             }
         }
+        let told = self.api.compare(&tokens).0;
+        changes.settings.extend(told.into_iter().map(|name| format!("token {name} of the API")));
         if only_check {
             return Ok(Reloaded { applied: false, changes });
         }
@@ -126,6 +133,7 @@ impl Catalogue {
             self.boards.change_badges(&board, badges);
         }
         self.engine.replace(Replacement { inventory, policy, settings, backends });
+        self.api.change_tokens(tokens);
         self.world.change_keys(keys);
         self.world.change_settings(loaded.config.world.settings());
         self.world.change_callbacks(callbacks);

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use primrack_engine::EngineSettings;
 use primrack_model::{OnFailure, TargetKind, TouchMode};
 use primrack_mqtt::MqttConfig;
+use primrack_web::api::ApiConfig;
 use primrack_world::WorldSettings;
 use serde::Deserialize;
 use smol_str::SmolStr;
@@ -47,6 +48,9 @@ pub struct Config {
     /// Connections to technologies, by name.
     #[serde(default)]
     pub backends: BTreeMap<SmolStr, BackendConfig>,
+    /// Who may use the API.
+    #[serde(default)]
+    pub api: ApiConfig,
     /// One MQTT broker.
     #[serde(default)]
     pub mqtt: Option<MqttConfig>,
@@ -203,6 +207,11 @@ mod tests {
             let password = folder.path().join("mqtt.password");
             std::fs::write(&password, "hush-hush\n").unwrap();
             std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
+            for (name, digit) in [("grafana", "a"), ("deploy", "b")] {
+                let token = folder.path().join(format!("{name}.token"));
+                std::fs::write(&token, digit.repeat(64)).unwrap();
+                std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+            }
             let loaded = super::read(&config, std::iter::empty()).unwrap();
             crate::compose::check(loaded).unwrap_or_else(|wrong| panic!("{}: {wrong:?}", example.display()));
             seen += 1;

@@ -156,7 +156,8 @@ impl Reader {
         story: &mut Option<Story>,
     ) -> Result<Option<Seq>, JournalError> {
         let (head, upto) = (self.head()?.seq, after.saturating_add(STRETCH));
-        let rows = rows_with(&self.db, after, upto, &intent.to_string()).map_err(|error| self.failed(&error))?;
+        let rows =
+            rows_with(&self.db, after, upto, &intent.to_string()).map_err(|error| self.failed(&error))?;
         for row in rows {
             let entry = decode(&row).map_err(|words| JournalError::Damaged {
                 path: self.path.clone(),

@@ -10,11 +10,10 @@ use primrack_engine::journal::Story;
 use primrack_model::{
     Action, Edge, Intent, IntentId, ObjectId, OriginKey, Outcome, Receipt, TargetId, UnixMs, Verdict, Via,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use smol_str::{SmolStr, format_smolstr};
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
 
 use super::admit::Caller;
 use super::input::{Named, Sent, key};
@@ -25,11 +24,11 @@ use super::schema;
 use super::view::ReceiptView;
 
 /// What is to be done.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Deed {
     /// The action.
-    #[schema(schema_with = schema::action)]
+    #[schemars(schema_with = "schema::action")]
     action: Action,
 }
 
@@ -49,21 +48,6 @@ fn place(intent: IntentId) -> Option<HeaderValue> {
 /// it is asked for with its intent, or told by the stream. The `Idempotency-Key` belongs to the token and is kept
 /// with the journal for a week: the same key with the same command is answered with the same receipt, also over a
 /// crash, and done once.
-#[utoipa::path(
-    post, path = "/api/v1/targets/{target}/commands", operation_id = "sendCommand", tag = "commands",
-    params(
-        ("target" = inline(TargetName), Path, description = "The target's id"),
-        ("Idempotency-Key" = String, Header, description = "The client's own name for this command", min_length = 1, max_length = 255, pattern = "^[!-~]+$"),
-    ),
-    request_body(content = Deed),
-    responses((
-        status = 202, description = "Accepted, or the same was under way already", body = ReceiptView,
-        headers(
-            ("Location" = String, description = "Where the outcome is"),
-            ("Idempotency-Replayed" = String, description = "`true` where the command had been sent before"),
-        ),
-    )),
-)]
 pub(crate) async fn send(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -73,7 +57,8 @@ pub(crate) async fn send(
 ) -> Result<Response, Problem> {
     let key = key(&headers)?;
     let target = TargetId::new(&name).map_err(|error| {
-        Problem::new(Trouble::NotFound, error.to_string()).with_remedy("list the targets with GET /api/v1/targets")
+        Problem::new(Trouble::NotFound, error.to_string())
+            .with_remedy("list the targets with GET /api/v1/targets")
     })?;
     let origin = OriginKey { source: format_smolstr!("api/{}", caller.name), event: event(key) };
     let intent = Intent {
@@ -109,7 +94,7 @@ pub(crate) async fn send(
 }
 
 /// What became of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Stands {
     /// It was not done.
@@ -127,7 +112,7 @@ pub(crate) enum Stands {
 }
 
 /// A command and what became of it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct CommandView {
     /// What was answered.
     receipt: ReceiptView,
@@ -135,17 +120,16 @@ pub(crate) struct CommandView {
     by: String,
     /// The group's command that it is a step of.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(schema_with = schema::intent, required = false)]
+    #[schemars(schema_with = "schema::intent")]
     part_of: Option<IntentId>,
     /// What became of it.
     status: Stands,
     /// Why it failed or is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false)]
     why: Option<String>,
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = i64, required = false)]
+    #[schemars(with = "Option<i64>")]
     ended: Option<UnixMs>,
 }
 
@@ -173,11 +157,6 @@ impl CommandView {
 }
 
 /// A command and what became of it, whoever gave it.
-#[utoipa::path(
-    get, path = "/api/v1/commands/{intent}", operation_id = "getCommand", tag = "commands",
-    params(("intent" = inline(IntentName), Path, description = "The intent of its receipt")),
-    responses((status = 200, description = "The command", body = CommandView)),
-)]
 pub(crate) async fn command(
     State(api): State<Arc<Api>>,
     Named(name): Named<String>,
@@ -194,15 +173,3 @@ pub(crate) async fn command(
         Err(error) => Err(Problem::new(Trouble::Unavailable, error.to_string())),
     }
 }
-
-/// An intent in a path.
-#[derive(Debug)]
-pub(crate) struct IntentName;
-
-impl PartialSchema for IntentName {
-    fn schema() -> RefOr<Schema> {
-        RefOr::T(schema::intent().into())
-    }
-}
-
-impl ToSchema for IntentName {}

@@ -28,15 +28,13 @@ pub struct ApiConfig {
     pub requests_per_s: f32,
     /// Requests of one token at once.
     pub request_burst: f32,
-    /// Event streams open at once, over all tokens.
-    pub streams: usize,
     /// Who may come in, by name: the name is the actor `web:NAME` for policy and journal.
     pub tokens: BTreeMap<SmolStr, TokenConfig>,
 }
 
 impl Default for ApiConfig {
     fn default() -> Self {
-        Self { requests_per_s: 50.0, request_burst: 200.0, streams: 64, tokens: BTreeMap::new() }
+        Self { requests_per_s: 50.0, request_burst: 200.0, tokens: BTreeMap::new() }
     }
 }
 
@@ -54,7 +52,7 @@ pub struct TokenConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
-    /// States, objects, boards, outcomes, the stream.
+    /// States, objects, boards, outcomes.
     Read,
     /// Commands.
     Act,
@@ -100,7 +98,6 @@ pub struct ApiPlan {
     pub(crate) tokens: Vec<Known>,
     pub(crate) requests_per_s: f64,
     pub(crate) request_burst: f64,
-    pub(crate) streams: usize,
 }
 
 impl ApiPlan {
@@ -130,16 +127,12 @@ impl ApiConfig {
     /// # Errors
     /// The first setting that cannot be used.
     pub fn plan(&self) -> Result<ApiPlan, ApiConfigError> {
-        let Self { requests_per_s, request_burst, streams, tokens } = self;
+        let Self { requests_per_s, request_burst, tokens } = self;
         for (key, value) in [("requests_per_s", *requests_per_s), ("request_burst", *request_burst)] {
             if !(value.is_finite() && (1.0..=1_000_000.0).contains(&value)) {
                 let words = format!("{value} is not a number from 1 to 1000000");
                 return Err(wrong(&[key], words, format!("{key} = 50.0")));
             }
-        }
-        if !(1..=4096).contains(streams) {
-            let words = format!("{streams} is not a number from 1 to 4096");
-            return Err(wrong(&["streams"], words, "streams = 64"));
         }
         if tokens.len() > TOKENS {
             let words = format!("{} tokens are more than {TOKENS}", tokens.len());
@@ -154,7 +147,8 @@ impl ApiConfig {
                 hint: hint.to_owned(),
             };
             ObjectId::new(name).map_err(|_| {
-                let words = "a name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit";
+                let words =
+                    "a name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or digit";
                 bad("", words.to_owned(), "rename it")
             })?;
             if scopes.is_empty() {
@@ -163,7 +157,8 @@ impl ApiConfig {
             }
             let digest = read(file).map_err(|(words, hint)| bad("file", words, &hint))?;
             if let Some(other) = known.iter().find(|other| other.digest == digest) {
-                let words = format!("it is the same as that of {}, so nobody could tell them apart", other.name);
+                let words =
+                    format!("it is the same as that of {}, so nobody could tell them apart", other.name);
                 return Err(bad("file", words, "make another with `openssl rand -hex 32`"));
             }
             let mut scopes = scopes.clone();
@@ -175,7 +170,6 @@ impl ApiConfig {
             tokens: known,
             requests_per_s: f64::from(*requests_per_s),
             request_burst: f64::from(*request_burst),
-            streams: *streams,
         })
     }
 }
@@ -211,9 +205,11 @@ fn read(file: &Path) -> Result<[u8; 32], (String, String)> {
         });
     }
     // RFC 6750, section 2.1: what can stand in the header.
-    let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
+    let fine =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
     if text.len() < SHORTEST || !text.bytes().all(fine) {
-        let words = format!("{shown} has no token: {SHORTEST} or more of the characters A-Z a-z 0-9 - . _ ~ + / =");
+        let words =
+            format!("{shown} has no token: {SHORTEST} or more of the characters A-Z a-z 0-9 - . _ ~ + / =");
         return Err((words, format!("umask 077; openssl rand -hex 32 > {shown}")));
     }
     Ok(digest(text.as_bytes()))
@@ -241,8 +237,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let secret = "0123456789abcdef0123456789abcdef";
         let plain = file(folder.path(), "plain", &format!("{secret}\n"), 0o600);
-        let hashed =
-            file(folder.path(), "hashed", &format!("sha256:{}", hex::encode(digest(secret.as_bytes()))), 0o600);
+        let hashed = file(
+            folder.path(),
+            "hashed",
+            &format!("sha256:{}", hex::encode(digest(secret.as_bytes()))),
+            0o600,
+        );
         let one = plan(&[("a", &plain)]).unwrap();
         assert_eq!(one.tokens[0].digest, plan(&[("a", &hashed)]).unwrap().tokens[0].digest);
         assert!(!format!("{one:?}").contains(secret));

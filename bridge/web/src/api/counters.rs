@@ -50,7 +50,11 @@ impl Counters {
         let Self { requests, seconds, turned_away, commands } = self;
         registry.register("api_requests", "Requests to the API, by status", requests.clone());
         registry.register("api_seconds", "From a request to the head of its answer", seconds.clone());
-        registry.register("api_turned_away", "Requests turned away at the door, by reason", turned_away.clone());
+        registry.register(
+            "api_turned_away",
+            "Requests turned away at the door, by reason",
+            turned_away.clone(),
+        );
         registry.register("api_commands", "Commands answered, by verdict", commands.clone());
     }
     pub(crate) fn request(&self, status: StatusCode, took: Duration) {

@@ -7,9 +7,9 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use primrack_engine::journal::{EntryFilter, Kind, Record};
 use primrack_model::{IntentId, UnixMs};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
 
 use super::input::Asked;
 use super::output::tagged;
@@ -25,63 +25,59 @@ const PAGE_MOST: usize = 500;
 const LAST: u64 = i64::MAX as u64;
 
 /// Which entries, and from where on.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(crate) struct EntriesAsked {
     /// The `next` of the page before; entries are numbered from 1.
-    #[param(value_type = u64, required = false, minimum = 0, maximum = 9223372036854775807i64)]
+    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
     after: Option<u64>,
     /// How many, 1 to 500; 100 if absent.
-    #[param(value_type = u64, required = false, minimum = 1, maximum = 500)]
+    #[schemars(range(min = 1, max = 500))]
     limit: Option<usize>,
     /// Only of this kind.
-    #[param(schema_with = schema::entry, required = false)]
+    #[schemars(schema_with = "schema::entry")]
     kind: Option<String>,
     /// Only about this target.
-    #[param(schema_with = schema::id, required = false)]
+    #[schemars(schema_with = "schema::id")]
     target: Option<String>,
     /// Only about this intent, the steps of a group's included.
-    #[param(schema_with = schema::intent, required = false)]
+    #[schemars(schema_with = "schema::intent")]
     intent: Option<String>,
     /// Only at or after this time.
-    #[param(value_type = i64, required = false)]
     since: Option<i64>,
     /// Only before this time.
-    #[param(value_type = i64, required = false)]
     before: Option<i64>,
 }
 
 /// An entry as it is stored.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct EntryView {
     /// Its number.
     seq: u64,
     /// Its time.
-    #[schema(value_type = i64)]
+    #[schemars(with = "i64")]
     at: UnixMs,
     /// Its hash in hex, which covers every entry before it.
     hash: String,
     /// The entry; `kind` says what else is in it.
-    #[schema(value_type = EntryBody)]
+    #[schemars(with = "EntryBody")]
     entry: Value,
 }
 
 /// What every entry has.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct EntryBody {
     /// Which kind it is.
-    #[schema(schema_with = schema::entry)]
+    #[schemars(schema_with = "schema::entry")]
     kind: String,
 }
 
 /// A page of entries, oldest first. It may be empty and still have a next.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct EntryPage {
     entries: Vec<EntryView>,
     /// Where to go on: `after` of the next page. Absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = u64, required = false)]
     next: Option<u64>,
 }
 
@@ -90,10 +86,6 @@ fn unfit(words: String) -> Problem {
 }
 
 /// The journal: every intent with who asked, what was answered by which rule and how it ended.
-#[utoipa::path(
-    get, path = "/api/v1/journal", operation_id = "readJournal", tag = "journal", params(EntriesAsked),
-    responses((status = 200, description = "A page of entries", body = EntryPage)),
-)]
 pub(crate) async fn journal(
     State(api): State<Arc<Api>>,
     Asked(asked): Asked<EntriesAsked>,

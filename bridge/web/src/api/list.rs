@@ -6,11 +6,10 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use primrack_model::{Power, TargetIx, TargetKind, UnixMs};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::openapi::{RefOr, Schema};
-use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::input::{Asked, Named};
 use super::output::tagged;
@@ -25,40 +24,38 @@ const PAGE: usize = 100;
 const PAGE_MOST: usize = 500;
 
 /// Which targets, and from where on.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
 pub(crate) struct TargetsAsked {
     /// The `next` of the page before.
-    #[param(schema_with = schema::cursor, required = false)]
+    #[schemars(schema_with = "schema::cursor")]
     after: Option<String>,
     /// How many, 1 to 500; 100 if absent.
-    #[param(value_type = u64, required = false, minimum = 1, maximum = 500)]
+    #[schemars(range(min = 1, max = 500))]
     limit: Option<usize>,
     /// Only of this kind.
-    #[param(schema_with = schema::kind, required = false)]
+    #[schemars(schema_with = "schema::kind")]
     kind: Option<TargetKind>,
     /// Only those that show this.
-    #[param(schema_with = schema::power, required = false)]
+    #[schemars(schema_with = "schema::power")]
     power: Option<Power>,
     /// Only of this backend.
-    #[param(schema_with = schema::id, required = false)]
+    #[schemars(schema_with = "schema::id")]
     backend: Option<String>,
     /// Only of this target group of the policy.
-    #[param(schema_with = schema::id, required = false)]
+    #[schemars(schema_with = "schema::id")]
     group: Option<String>,
     /// Only those whose state is old, or only those whose is not.
-    #[param(value_type = bool, required = false)]
     stale: Option<bool>,
 }
 
 /// A page of targets, in the order of their places.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TargetPage {
     targets: Vec<TargetView>,
     /// Where to go on: `after` of the next page. Absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(schema_with = schema::cursor, required = false)]
+    #[schemars(schema_with = "schema::cursor")]
     next: Option<String>,
 }
 
@@ -85,10 +82,6 @@ fn limit(asked: Option<usize>) -> Result<usize, Problem> {
 }
 
 /// All targets, a page at a time.
-#[utoipa::path(
-    get, path = "/api/v1/targets", operation_id = "listTargets", tag = "targets", params(TargetsAsked),
-    responses((status = 200, description = "A page of targets", body = TargetPage)),
-)]
 pub(crate) async fn targets(
     State(api): State<Arc<Api>>,
     Asked(asked): Asked<TargetsAsked>,
@@ -109,7 +102,8 @@ pub(crate) async fn targets(
             continue;
         }
         let state = api.engine.state(ix);
-        if power.is_some_and(|power| power != state.power) || stale.is_some_and(|stale| stale != state.stale) {
+        if power.is_some_and(|power| power != state.power) || stale.is_some_and(|stale| stale != state.stale)
+        {
             continue;
         }
         page.targets.push(TargetView::showing(&api.engine, &inventory, ix, &state));
@@ -131,11 +125,6 @@ fn no_target(api: &Api, name: &str) -> Problem {
 }
 
 /// One target: state, age, cause, capabilities.
-#[utoipa::path(
-    get, path = "/api/v1/targets/{target}", operation_id = "getTarget", tag = "targets",
-    params(("target" = inline(TargetName), Path, description = "The target's id")),
-    responses((status = 200, description = "The target", body = TargetView)),
-)]
 pub(crate) async fn target(
     State(api): State<Arc<Api>>,
     Named(name): Named<String>,
@@ -146,29 +135,13 @@ pub(crate) async fn target(
     Ok(tagged(&headers, &TargetView::of(&api.engine, &inventory, ix)))
 }
 
-/// An id in a path.
-#[derive(Debug)]
-pub(crate) struct TargetName;
-
-impl PartialSchema for TargetName {
-    fn schema() -> RefOr<Schema> {
-        RefOr::T(schema::id().into())
-    }
-}
-
-impl ToSchema for TargetName {}
-
 /// Groups of targets.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct GroupList {
     groups: Vec<GroupView>,
 }
 
 /// All groups of targets with their members. There are never so many that they need pages.
-#[utoipa::path(
-    get, path = "/api/v1/groups", operation_id = "listGroups", tag = "targets",
-    responses((status = 200, description = "All groups", body = GroupList)),
-)]
 pub(crate) async fn groups(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     let inventory = api.engine.inventory();
     let live = inventory.groups().filter(|(ix, _)| !inventory.is_retired(*ix));
@@ -177,11 +150,6 @@ pub(crate) async fn groups(State(api): State<Arc<Api>>, headers: HeaderMap) -> R
 }
 
 /// One group with its members.
-#[utoipa::path(
-    get, path = "/api/v1/groups/{target}", operation_id = "getGroup", tag = "targets",
-    params(("target" = inline(TargetName), Path, description = "The id of the group's target")),
-    responses((status = 200, description = "The group", body = GroupView)),
-)]
 pub(crate) async fn group(
     State(api): State<Arc<Api>>,
     Named(name): Named<String>,
@@ -197,20 +165,20 @@ pub(crate) async fn group(
 }
 
 /// What a unit of an object shows.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct UnitView {
     /// The unit's number.
     unit: u8,
     /// The target that it shows.
-    #[schema(schema_with = schema::id)]
+    #[schemars(schema_with = "schema::id")]
     target: String,
 }
 
 /// An object in a region.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ObjectView {
     /// Its id.
-    #[schema(schema_with = schema::id)]
+    #[schemars(schema_with = "schema::id")]
     object: String,
     /// What people call it.
     label: String,
@@ -223,10 +191,10 @@ pub(crate) struct ObjectView {
     /// Its script.
     script: Option<String>,
     /// When it was last heard.
-    #[schema(value_type = Option<i64>)]
+    #[schemars(with = "Option<i64>")]
     heard: Option<UnixMs>,
     /// Since when pushes to it do not arrive.
-    #[schema(value_type = Option<i64>)]
+    #[schemars(with = "Option<i64>")]
     silent: Option<UnixMs>,
     /// A second prim wants its id: which.
     rival: Option<String>,
@@ -238,7 +206,7 @@ pub(crate) struct ObjectView {
 }
 
 /// Objects.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ObjectList {
     objects: Vec<ObjectView>,
 }
@@ -266,20 +234,11 @@ fn all_objects(api: &Api) -> Result<Vec<ObjectView>, Problem> {
 }
 
 /// All objects in regions, and how they stand.
-#[utoipa::path(
-    get, path = "/api/v1/objects", operation_id = "listObjects", tag = "world",
-    responses((status = 200, description = "All objects", body = ObjectList)),
-)]
 pub(crate) async fn objects(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, Problem> {
     Ok(tagged(&headers, &ObjectList { objects: all_objects(&api)? }))
 }
 
 /// One object.
-#[utoipa::path(
-    get, path = "/api/v1/objects/{object}", operation_id = "getObject", tag = "world",
-    params(("object" = inline(TargetName), Path, description = "The object's id")),
-    responses((status = 200, description = "The object", body = ObjectView)),
-)]
 pub(crate) async fn object(
     State(api): State<Arc<Api>>,
     Named(name): Named<String>,
@@ -295,17 +254,17 @@ pub(crate) async fn object(
 }
 
 /// A microcontroller with readers and outputs.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct BoardView {
     /// Its backend in the configuration.
-    #[schema(schema_with = schema::id)]
+    #[schemars(schema_with = "schema::id")]
     board: String,
     /// Its port.
     port: String,
     /// Whether it does what it is told.
     up: bool,
     /// Since when.
-    #[schema(value_type = i64)]
+    #[schemars(with = "i64")]
     since: UnixMs,
     /// The same in words: which board it is, or why there is none.
     words: String,
@@ -318,26 +277,17 @@ pub(crate) struct BoardView {
 }
 
 /// Boards.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct BoardList {
     boards: Vec<BoardView>,
 }
 
 /// All boards, and how they stand.
-#[utoipa::path(
-    get, path = "/api/v1/boards", operation_id = "listBoards", tag = "boards",
-    responses((status = 200, description = "All boards", body = BoardList)),
-)]
 pub(crate) async fn boards(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<Response, Problem> {
     Ok(tagged(&headers, &BoardList { boards: as_view(api.host.boards())? }))
 }
 
 /// One board.
-#[utoipa::path(
-    get, path = "/api/v1/boards/{board}", operation_id = "getBoard", tag = "boards",
-    params(("board" = inline(TargetName), Path, description = "The board's backend")),
-    responses((status = 200, description = "The board", body = BoardView)),
-)]
 pub(crate) async fn board(
     State(api): State<Arc<Api>>,
     Named(name): Named<String>,
@@ -354,9 +304,9 @@ pub(crate) async fn board(
 }
 
 /// How a backend is.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct BackendHealth {
-    #[schema(schema_with = schema::id)]
+    #[schemars(schema_with = "schema::id")]
     backend: String,
     technology: String,
     /// Whether the last listing worked and its events come.
@@ -370,7 +320,7 @@ pub(crate) struct BackendHealth {
 }
 
 /// How the bridge is.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Health {
     /// Whether commands can be recorded, and so be done.
     well: bool,
@@ -389,10 +339,6 @@ pub(crate) struct Health {
 }
 
 /// How the bridge and its backends are.
-#[utoipa::path(
-    get, path = "/api/v1/health", operation_id = "getHealth", tag = "bridge",
-    responses((status = 200, description = "How it is", body = Health)),
-)]
 pub(crate) async fn health(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     let stats = api.engine.journal().stats();
     let size = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);

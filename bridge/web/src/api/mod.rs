@@ -25,5 +25,4 @@ mod view;
 
 pub use admit::{Tokens, TokensChanged};
 pub use config::{ApiConfig, ApiConfigError, ApiPlan, Scope, TokenConfig};
-pub use document::document;
-pub use routes::{Api, ApiHost, ApiParts, api_routes};
+pub use routes::{Api, ApiHost, ApiParts, api_routes, document};

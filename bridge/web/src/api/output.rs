@@ -23,7 +23,8 @@ pub(crate) fn tagged(asked: &HeaderMap, body: &impl Serialize) -> Response {
     feed(&mut hash, &value);
     let tag = format!("W/\"{}\"", hex::encode(&hash.finalize()[..16]));
     let Ok(shown) = HeaderValue::from_str(&tag) else { return Json(value).into_response() };
-    let head = [(header::ETAG, shown), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
+    let head =
+        [(header::ETAG, shown), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
     if holds(asked, &tag) {
         return (StatusCode::NOT_MODIFIED, head).into_response();
     }

@@ -4,8 +4,8 @@ use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use primrack_model::{Receipt, RefusalCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::view::ReceiptView;
 
@@ -159,9 +159,13 @@ impl Trouble {
                 RefusalCode::NotSupported => "use one of the target's capabilities.actions",
                 RefusalCode::WrongState => "look at the target's power, and send the action that fits it",
                 RefusalCode::Busy => "wait until the command under way has ended",
-                RefusalCode::Stale => "wait until its backend answers; `primrack doctor` says why it does not",
+                RefusalCode::Stale => {
+                    "wait until its backend answers; `primrack doctor` says why it does not"
+                }
                 RefusalCode::TooMany => "send fewer commands",
-                RefusalCode::Journal => "make room on the bridge's disk; `primrack doctor` says what is wrong",
+                RefusalCode::Journal => {
+                    "make room on the bridge's disk; `primrack doctor` says what is wrong"
+                }
                 RefusalCode::NotOffered => "send the command again with a new Idempotency-Key",
                 RefusalCode::ReadOnly => "wait until the emergency stop is ended",
                 RefusalCode::ShuttingDown => "try again in a moment with a new Idempotency-Key",
@@ -200,7 +204,7 @@ impl Trouble {
 }
 
 /// A problem as RFC 9457 has it. `code`, `remedy`, `receipt` and `mistakes` are extension members.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Problem {
     /// Names the kind of problem and leads to its place in the reference.
     #[serde(rename = "type")]
@@ -208,7 +212,7 @@ pub(crate) struct Problem {
     /// The kind in words; the same for every occurrence.
     pub(crate) title: String,
     /// The status of the answer.
-    #[schema(minimum = 400, maximum = 599)]
+    #[schemars(range(min = 400, max = 599))]
     pub(crate) status: u16,
     /// What happened this time, in a sentence.
     pub(crate) detail: String,

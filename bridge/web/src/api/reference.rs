@@ -12,7 +12,7 @@ use super::routes::Api;
 
 /// `/api/v1/openapi.json`
 pub(crate) async fn described(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
-    tagged(&headers, &super::document::document(&api))
+    tagged(&headers, &super::routes::document(&api))
 }
 
 /// `/api/v1/docs`

@@ -8,21 +8,20 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post, put};
 use futures::future::BoxFuture;
 use parking_lot::RwLock;
 use primrack_engine::Engine;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
-use utoipa::openapi::SecurityRequirement;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-use super::admit::{Tokens, TokensChanged, admit};
+use super::admit::{Tokens, TokensChanged};
 use super::config::{ApiPlan, Scope};
 use super::counters::Counters;
+use super::document::{Table, Words};
 use super::problem::{PROBLEM, Problem, Trouble};
-use super::{command, document, journal, list, reference, stop};
+use super::view::{GroupView, ReceiptView, TargetView};
+use super::{command, journal, list, reference, stop};
 use crate::seldom::Seldom;
 
 /// What other rooms tell and do; the app answers, since edges do not know each other.
@@ -91,7 +90,7 @@ impl Api {
         self.tokens().changed(plan)
     }
 
-    /// Other tokens from now on. A stream of one that is gone ends with its next beat.
+    /// Other tokens from now on.
     pub fn change_tokens(&self, plan: ApiPlan) {
         *self.tokens.write() = Arc::new(Tokens::new(plan));
     }
@@ -110,45 +109,195 @@ impl Api {
     }
 }
 
-/// Puts routes behind a door, and says so in their document: one place, so that both agree.
-fn behind(api: &Arc<Api>, scope: Scope, routes: OpenApiRouter<Arc<Api>>) -> OpenApiRouter<Arc<Api>> {
-    let mut routes = routes.route_layer(from_fn_with_state((Arc::clone(api), scope), admit));
-    for item in routes.get_openapi_mut().paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post, &mut item.put].into_iter().flatten() {
-            operation.security = Some(vec![SecurityRequirement::new(document::TOKEN, [scope.token()])]);
-        }
-    }
-    routes
+pub(crate) fn table(api: &Arc<Api>) -> Table {
+    let mut table = Table::new(api);
+    table
+        .add(
+            ("get", "/api/v1/targets", Scope::Read),
+            get(list::targets),
+            Words {
+                id: "listTargets",
+                tag: "targets",
+                summary: "All targets, a page at a time",
+                answer: "A page of targets",
+            },
+        )
+        .asks::<list::TargetsAsked>()
+        .gives::<list::TargetPage>();
+    table
+        .add(
+            ("get", "/api/v1/targets/{target}", Scope::Read),
+            get(list::target),
+            Words {
+                id: "getTarget",
+                tag: "targets",
+                summary: "One target: state, age, cause, capabilities",
+                answer: "The target",
+            },
+        )
+        .gives::<TargetView>();
+    table
+        .add(
+            ("get", "/api/v1/groups", Scope::Read),
+            get(list::groups),
+            Words {
+                id: "listGroups",
+                tag: "targets",
+                summary: "All groups of targets with their members",
+                answer: "All groups",
+            },
+        )
+        .gives::<list::GroupList>();
+    table
+        .add(
+            ("get", "/api/v1/groups/{target}", Scope::Read),
+            get(list::group),
+            Words {
+                id: "getGroup",
+                tag: "targets",
+                summary: "One group with its members",
+                answer: "The group",
+            },
+        )
+        .gives::<GroupView>();
+    table
+        .add(
+            ("get", "/api/v1/objects", Scope::Read),
+            get(list::objects),
+            Words {
+                id: "listObjects",
+                tag: "world",
+                summary: "All objects in regions, and how they stand",
+                answer: "All objects",
+            },
+        )
+        .gives::<list::ObjectList>();
+    table
+        .add(
+            ("get", "/api/v1/objects/{object}", Scope::Read),
+            get(list::object),
+            Words { id: "getObject", tag: "world", summary: "One object", answer: "The object" },
+        )
+        .gives::<list::ObjectView>();
+    table
+        .add(
+            ("get", "/api/v1/boards", Scope::Read),
+            get(list::boards),
+            Words {
+                id: "listBoards",
+                tag: "boards",
+                summary: "All boards, and how they stand",
+                answer: "All boards",
+            },
+        )
+        .gives::<list::BoardList>();
+    table
+        .add(
+            ("get", "/api/v1/boards/{board}", Scope::Read),
+            get(list::board),
+            Words { id: "getBoard", tag: "boards", summary: "One board", answer: "The board" },
+        )
+        .gives::<list::BoardView>();
+    table
+        .add(
+            ("get", "/api/v1/health", Scope::Read),
+            get(list::health),
+            Words {
+                id: "getHealth",
+                tag: "bridge",
+                summary: "How the bridge and its backends are",
+                answer: "How it is",
+            },
+        )
+        .gives::<list::Health>();
+    table
+        .add(
+            ("get", "/api/v1/commands/{intent}", Scope::Read),
+            get(command::command),
+            Words {
+                id: "getCommand",
+                tag: "commands",
+                summary: "A command and what became of it, whoever gave it",
+                answer: "The command",
+            },
+        )
+        .gives::<command::CommandView>();
+    table
+        .add(
+            ("post", "/api/v1/targets/{target}/commands", Scope::Act),
+            post(command::send),
+            Words {
+                id: "sendCommand",
+                tag: "commands",
+                summary: "Does something to a target or a group. The receipt comes at once; the same Idempotency-Key and command get the same receipt for a week and are done once",
+                answer: "Accepted, or the same was under way already",
+            },
+        )
+        .takes::<command::Deed>().keyed().status("202").gives::<ReceiptView>().tells(&[("Location", "Where the outcome is"), ("Idempotency-Replayed", "`true` where the command had been sent before")]);
+    table
+        .add(
+            ("get", "/api/v1/journal", Scope::Admin),
+            get(journal::journal),
+            Words {
+                id: "readJournal",
+                tag: "journal",
+                summary: "Every intent with who asked, what was answered by which rule and how it ended",
+                answer: "A page of entries, oldest first",
+            },
+        )
+        .asks::<journal::EntriesAsked>()
+        .gives::<journal::EntryPage>();
+    table
+        .add(
+            ("get", "/api/v1/emergency-stop", Scope::Read),
+            get(stop::stopped),
+            Words {
+                id: "getEmergencyStop",
+                tag: "bridge",
+                summary: "Whether the emergency stop holds: then every command is refused",
+                answer: "How it stands",
+            },
+        )
+        .gives::<stop::StopView>();
+    table
+        .add(
+            ("put", "/api/v1/emergency-stop", Scope::Admin),
+            put(stop::stop),
+            Words {
+                id: "setEmergencyStop",
+                tag: "bridge",
+                summary: "Begins or ends the emergency stop",
+                answer: "How it stands now",
+            },
+        )
+        .takes::<stop::StopAsked>()
+        .gives::<stop::StopView>();
+    table
+        .add(
+            ("post", "/api/v1/reload", Scope::Admin),
+            post(stop::reload),
+            Words {
+                id: "reload",
+                tag: "bridge",
+                summary: "Reads configuration and policies again: all is put in force, or nothing",
+                answer: "What changed",
+            },
+        )
+        .takes::<stop::ReloadAsked>()
+        .gives::<stop::ReloadView>();
+    table
 }
 
-pub(crate) fn described(api: &Arc<Api>) -> OpenApiRouter<Arc<Api>> {
-    let read = OpenApiRouter::new()
-        .routes(routes!(list::targets))
-        .routes(routes!(list::target))
-        .routes(routes!(list::groups))
-        .routes(routes!(list::group))
-        .routes(routes!(list::objects))
-        .routes(routes!(list::object))
-        .routes(routes!(list::boards))
-        .routes(routes!(list::board))
-        .routes(routes!(list::health))
-        .routes(routes!(command::command))
-        .routes(routes!(stop::stopped));
-    let act = OpenApiRouter::new().routes(routes!(command::send));
-    let admin = OpenApiRouter::new()
-        .routes(routes!(journal::journal))
-        .routes(routes!(stop::stop))
-        .routes(routes!(stop::reload));
-    let routes = [(Scope::Read, read), (Scope::Act, act), (Scope::Admin, admin)];
-    routes
-        .into_iter()
-        .fold(OpenApiRouter::new(), |all, (scope, routes)| all.merge(behind(api, scope, routes)))
+/// The OpenAPI document, as it is served at `/api/v1/openapi.json`. It does not depend on what is configured.
+#[must_use]
+pub fn document(api: &Arc<Api>) -> Value {
+    table(api).document()
 }
 
 /// Everything below `/api`.
 pub fn api_routes(api: &Arc<Api>) -> Router {
-    let (routes, _) = described(api).split_for_parts();
-    routes
+    table(api)
+        .into_router()
         .route("/api/v1/openapi.json", get(reference::described))
         .route("/api/v1/docs", get(reference::page))
         .route("/api/v1/docs/{file}", get(reference::file))

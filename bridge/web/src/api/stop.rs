@@ -8,18 +8,19 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use primrack_engine::ReadOnly;
 use primrack_model::UnixMs;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
 
 use super::admit::Caller;
 use super::input::Sent;
 use super::output::tagged;
 use super::problem::{Problem, Trouble};
 use super::routes::Api;
+use super::schema;
 
 /// The emergency stop as it is to be.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StopAsked {
     /// Whether nothing is to be acted on.
@@ -30,21 +31,19 @@ pub(crate) struct StopAsked {
 }
 
 /// The emergency stop as it is.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct StopView {
     /// Whether nothing is acted on.
     on: bool,
     /// Who said so.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false)]
     by: Option<String>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false)]
     why: Option<String>,
     /// Since when.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = i64, required = false)]
+    #[schemars(with = "Option<i64>")]
     since: Option<UnixMs>,
 }
 
@@ -60,20 +59,11 @@ impl StopView {
 }
 
 /// Whether the emergency stop holds: then every command is refused, whoever gives it.
-#[utoipa::path(
-    get, path = "/api/v1/emergency-stop", operation_id = "getEmergencyStop", tag = "bridge",
-    responses((status = 200, description = "How it stands", body = StopView)),
-)]
 pub(crate) async fn stopped(State(api): State<Arc<Api>>, headers: HeaderMap) -> Response {
     tagged(&headers, &StopView::of(api.engine.read_only()))
 }
 
 /// Begins or ends the emergency stop. Doing it twice changes nothing.
-#[utoipa::path(
-    put, path = "/api/v1/emergency-stop", operation_id = "setEmergencyStop", tag = "bridge",
-    request_body(content = StopAsked),
-    responses((status = 200, description = "How it stands now", body = StopView)),
-)]
 pub(crate) async fn stop(
     State(api): State<Arc<Api>>,
     caller: Caller,
@@ -81,15 +71,14 @@ pub(crate) async fn stop(
 ) -> Result<Response, Problem> {
     let by = caller.actor().to_string();
     let why: String = why.chars().filter(|c| !c.is_control()).take(120).collect();
-    let changed =
-        if on { api.engine.stop_acting(&by, &why).await } else { api.engine.act_again(&by).await };
+    let changed = if on { api.engine.stop_acting(&by, &why).await } else { api.engine.act_again(&by).await };
     changed.map_err(|error| Problem::new(Trouble::Unavailable, error.to_string()))?;
     let head = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     Ok((head, Json(StopView::of(api.engine.read_only()))).into_response())
 }
 
 /// A reload that is asked for.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReloadAsked {
     /// Only say what is wrong, or what would change.
@@ -98,21 +87,16 @@ pub(crate) struct ReloadAsked {
 }
 
 /// What a reload came to.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ReloadView {
     /// Whether it is in force now.
     applied: bool,
     /// What changed or would, by name.
-    #[schema(value_type = Object)]
+    #[schemars(schema_with = "schema::object")]
     changes: Value,
 }
 
 /// Reads configuration and policies again: everything is checked, then put in force as a whole or not at all.
-#[utoipa::path(
-    post, path = "/api/v1/reload", operation_id = "reload", tag = "bridge",
-    request_body(content = ReloadAsked),
-    responses((status = 200, description = "What changed", body = ReloadView)),
-)]
 pub(crate) async fn reload(
     State(api): State<Arc<Api>>,
     caller: Caller,

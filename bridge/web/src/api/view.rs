@@ -5,77 +5,73 @@ use primrack_model::{
     About, Action, Cause, IntentId, Inventory, Load, OnFailure, Power, Ready, Receipt, RefusalCode, TargetIx,
     TargetKind, TargetState, UnixMs, Verdict,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
 use super::schema;
 
 /// A command under way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct TransitionView {
     /// Its intent.
-    #[schema(schema_with = schema::intent)]
+    #[schemars(schema_with = "schema::intent")]
     pub(crate) intent: IntentId,
     /// What is being done.
-    #[schema(schema_with = schema::action)]
+    #[schemars(schema_with = "schema::action")]
     pub(crate) action: Action,
     /// Who asked, for people to read.
     pub(crate) by: String,
     /// Since when.
-    #[schema(value_type = i64)]
+    #[schemars(with = "i64")]
     pub(crate) since: UnixMs,
 }
 
 /// What can be done to a target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CapabilitiesView {
     /// The actions that its backend knows. Whether one may be done is the policy's word.
-    #[schema(schema_with = actions)]
+    #[schemars(schema_with = "schema::actions")]
     pub(crate) actions: Vec<Action>,
     /// Whether its changes are reported, not only found by looking.
     pub(crate) pushes_events: bool,
 }
 
-fn actions() -> utoipa::openapi::schema::Array {
-    utoipa::openapi::schema::ArrayBuilder::new().items(schema::action()).build()
-}
-
 /// The unit of an object that shows a target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ShownBy {
     /// The object.
-    #[schema(schema_with = schema::id)]
+    #[schemars(schema_with = "schema::id")]
     pub(crate) object: String,
     /// Its unit.
     pub(crate) unit: u8,
 }
 
 /// A target and what it shows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct TargetView {
     /// Its id.
-    #[schema(schema_with = schema::id)]
+    #[schemars(schema_with = "schema::id")]
     pub(crate) target: String,
     /// What people call it.
     pub(crate) label: String,
     /// What kind of thing it is.
-    #[schema(schema_with = schema::kind)]
+    #[schemars(schema_with = "schema::kind")]
     pub(crate) kind: TargetKind,
     /// Which backend has it; `groups` for a group.
-    #[schema(schema_with = schema::id)]
+    #[schemars(schema_with = "schema::id")]
     pub(crate) backend: String,
     /// Whether disruptive actions need a rule that names it.
     pub(crate) protected: bool,
     /// The target groups of the policy that it belongs to.
     pub(crate) groups: Vec<String>,
     /// What it shows.
-    #[schema(schema_with = schema::power)]
+    #[schemars(schema_with = "schema::power")]
     pub(crate) power: Power,
     /// The same in a word for people: `On`, or `Open` for a door.
     pub(crate) word: String,
     /// Who brought it about, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(schema_with = schema::cause, required = false)]
+    #[schemars(schema_with = "schema::cause")]
     pub(crate) cause: Option<Cause>,
     /// A phrase for people: the machine's, or why the last command failed.
     pub(crate) detail: String,
@@ -84,40 +80,33 @@ pub(crate) struct TargetView {
     /// What it shows is simulated.
     pub(crate) simulated: bool,
     /// Since when it is in this state.
-    #[schema(value_type = i64)]
+    #[schemars(with = "i64")]
     pub(crate) since: UnixMs,
     /// When the machine last confirmed it; 0 before the first time.
-    #[schema(value_type = i64)]
+    #[schemars(with = "i64")]
     pub(crate) seen: UnixMs,
     /// How long ago that was, in milliseconds; absent before the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = u64, required = false)]
     pub(crate) age_ms: Option<u64>,
     /// Counts the changes of what is shown.
     pub(crate) generation: u64,
     /// The command under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = TransitionView, required = false)]
     pub(crate) transition: Option<TransitionView>,
     /// Processor share in percent of one core, where the technology tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = f32, required = false)]
     pub(crate) cpu: Option<f32>,
     /// Resident memory in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = u64, required = false)]
     pub(crate) memory: Option<u64>,
     /// Hottest sensor, in degrees Celsius.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = f32, required = false)]
     pub(crate) temperature: Option<f32>,
     /// Its own word on its health where that is not fine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false)]
     pub(crate) health: Option<String>,
     /// The host that it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false)]
     pub(crate) host: Option<String>,
     /// Its addresses in the network.
     pub(crate) addresses: Vec<String>,
@@ -139,12 +128,7 @@ impl TargetView {
     }
 
     /// The same with a state of an earlier moment.
-    pub(crate) fn showing(
-        engine: &Engine,
-        inventory: &Inventory,
-        ix: TargetIx,
-        state: &TargetState,
-    ) -> Self {
+    pub(crate) fn showing(engine: &Engine, inventory: &Inventory, ix: TargetIx, state: &TargetState) -> Self {
         let entry = inventory.target(ix);
         let can = engine.capabilities(ix);
         let TargetState { power, cause, detail, load, about, transition, generation, since, seen, stale } =
@@ -195,42 +179,34 @@ impl TargetView {
 }
 
 /// A member of a group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct MemberView {
     /// Which target.
-    #[schema(schema_with = schema::id)]
+    #[schemars(schema_with = "schema::id")]
     pub(crate) target: String,
     /// The members that have to be On and ready before it is started.
     pub(crate) after: Vec<String>,
     /// When it counts as ready, in words.
     pub(crate) ready: String,
     /// What it shows.
-    #[schema(schema_with = schema::power)]
+    #[schemars(schema_with = "schema::power")]
     pub(crate) power: Power,
     /// Whether that is old.
     pub(crate) stale: bool,
 }
 
 /// A group of targets that are acted on together. Its own state is in the list of targets, too.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct GroupView {
     /// The target that stands for all of them.
     pub(crate) group: TargetView,
     /// Who belongs to it.
     pub(crate) members: Vec<MemberView>,
     /// How many are acted on at once.
-    #[schema(value_type = u64)]
     pub(crate) parallel: usize,
     /// What happens to the rest when one fails.
-    #[schema(schema_with = on_failure)]
+    #[schemars(schema_with = "schema::on_failure")]
     pub(crate) on_failure: OnFailure,
-}
-
-fn on_failure() -> utoipa::openapi::schema::Object {
-    utoipa::openapi::schema::ObjectBuilder::new()
-        .schema_type(utoipa::openapi::schema::SchemaType::new(utoipa::openapi::schema::Type::String))
-        .enum_values(Some(["stop", "continue"]))
-        .build()
 }
 
 impl GroupView {
@@ -263,7 +239,7 @@ impl GroupView {
 }
 
 /// What is said to a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Said {
     /// It is in the journal and will be done.
@@ -275,31 +251,31 @@ pub(crate) enum Said {
 }
 
 /// The answer to a command, at once: accepted, or refused and why. The journal has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ReceiptView {
     /// The bridge's name for the command, from here to the machine and into the journal.
-    #[schema(schema_with = schema::intent)]
+    #[schemars(schema_with = "schema::intent")]
     pub(crate) intent: IntentId,
     /// The target.
-    #[schema(schema_with = schema::id)]
+    #[schemars(schema_with = "schema::id")]
     pub(crate) target: String,
     /// The action asked for.
-    #[schema(schema_with = schema::action)]
+    #[schemars(schema_with = "schema::action")]
     pub(crate) action: Action,
     /// Yes or no.
     pub(crate) verdict: Said,
     /// The intent of somebody else that does the same already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(schema_with = schema::intent, required = false)]
+    #[schemars(schema_with = "schema::intent")]
     pub(crate) with: Option<IntentId>,
     /// Why not, for machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = String, required = false)]
+    #[schemars(with = "Option<String>")]
     pub(crate) reason: Option<RefusalCode>,
     /// One sentence for a person.
     pub(crate) words: String,
     /// When it was decided.
-    #[schema(value_type = i64)]
+    #[schemars(with = "i64")]
     pub(crate) at: UnixMs,
 }
 
