@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use primrack_engine::journal::{EntryFilter, Kind, Record};
-use primrack_model::{IntentId, UnixMs};
+use primrack_model::{IntentId, TargetId, UnixMs};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,14 +39,16 @@ pub(crate) struct EntriesAsked {
     kind: Option<String>,
     /// Only about this target.
     #[schemars(schema_with = "schema::id")]
-    target: Option<String>,
+    target: Option<TargetId>,
     /// Only about this intent, the steps of a group's included.
     #[schemars(schema_with = "schema::intent")]
     intent: Option<String>,
     /// Only at or after this time.
-    since: Option<i64>,
+    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    since: Option<u64>,
     /// Only before this time.
-    before: Option<i64>,
+    #[schemars(range(min = 0, max = 9_223_372_036_854_775_807_i64))]
+    before: Option<u64>,
 }
 
 /// An entry as it is stored.
@@ -100,6 +102,10 @@ pub(crate) async fn journal(
     if after > LAST {
         return Err(unfit(format!("after is {after}, more than any entry's number")));
     }
+    let time = |name: &str, at: Option<u64>| {
+        let read = |at| i64::try_from(at).map_err(|_| unfit(format!("{name} is {at}, which is no time")));
+        at.map(read).transpose().map(|at| at.map(UnixMs))
+    };
     let kinds = kind.map(|token| {
         let shown: String = token.chars().take(40).collect();
         Kind::from_token(&token).ok_or_else(|| unfit(format!("there is no kind {shown:?}")))
@@ -110,10 +116,10 @@ pub(crate) async fn journal(
     let filter = EntryFilter {
         after,
         upto: None,
-        since: since.map(UnixMs),
-        before: before.map(UnixMs),
+        since: time("since", since)?,
+        before: time("before", before)?,
         kinds: kinds.transpose()?.into_iter().collect(),
-        target,
+        target: target.map(|target| target.to_string()),
         intent: intent.transpose()?,
     };
     let page = api.engine.journal().page(filter).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use primrack_model::{Power, TargetIx, TargetKind, UnixMs};
+use primrack_model::{BackendId, GroupId, Power, TargetIx, TargetKind, UnixMs};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,10 +41,10 @@ pub(crate) struct TargetsAsked {
     power: Option<Power>,
     /// Only of this backend.
     #[schemars(schema_with = "schema::id")]
-    backend: Option<String>,
+    backend: Option<BackendId>,
     /// Only of this target group of the policy.
     #[schemars(schema_with = "schema::id")]
-    group: Option<String>,
+    group: Option<GroupId>,
     /// Only those whose state is old, or only those whose is not.
     stale: Option<bool>,
 }
@@ -96,8 +96,8 @@ pub(crate) async fn targets(
         let ix = TargetIx(at);
         let fits = !inventory.is_retired(ix)
             && kind.is_none_or(|kind| kind == entry.kind)
-            && backend.as_ref().is_none_or(|name| name == entry.backend.as_str())
-            && group.as_ref().is_none_or(|name| entry.groups.iter().any(|group| group.as_str() == name));
+            && backend.as_ref().is_none_or(|backend| *backend == entry.backend)
+            && group.as_ref().is_none_or(|group| entry.groups.contains(group));
         if !fits {
             continue;
         }

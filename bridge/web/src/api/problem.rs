@@ -251,6 +251,9 @@ impl Problem {
     pub(crate) fn with_remedy(self, remedy: impl Into<String>) -> Self {
         Self { remedy: remedy.into(), ..self }
     }
+    pub(crate) fn with_mistakes(self, mistakes: Vec<String>) -> Self {
+        Self { mistakes, ..self }
+    }
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self

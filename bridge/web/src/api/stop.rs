@@ -110,8 +110,7 @@ pub(crate) async fn reload(
         }
         Err(mistakes) => {
             let words = "nothing is changed: the configuration has mistakes";
-            let problem = Problem::new(Trouble::Configuration, words);
-            Err(Problem { mistakes, ..problem })
+            Err(Problem::new(Trouble::Configuration, words).with_mistakes(mistakes))
         }
     }
 }
