@@ -484,12 +484,13 @@ async fn a_fuzzer_finds_nothing_that_the_document_does_not_say() {
     let bridge = BridgeProcess::start(room("requests_per_s = 100000.0\nrequest_burst = 100000.0")).await;
     let began = Instant::now();
     // Any names, as somebody who may do everything; then those that there are, as somebody who may do nothing.
-    for (name, phases, settings) in [
-        ("all", "coverage,fuzzing", SETTINGS.to_owned()),
-        ("guest", "fuzzing", format!("{NAMES}{SETTINGS}")),
-        ("owner", "fuzzing", format!("{NAMES}{SETTINGS}")),
+    let command: &[&str] = &["--include-operation-id", "sendCommand", "--max-examples", "40"];
+    for (name, phases, settings, more) in [
+        ("all", "coverage,fuzzing", SETTINGS.to_owned(), &["--max-examples", "8"][..]),
+        ("guest", "fuzzing", format!("{NAMES}{SETTINGS}"), command),
+        ("owner", "fuzzing", format!("{NAMES}{SETTINGS}"), command),
     ] {
-        let more = ["--phases", phases, "--max-examples", "8", "--checks", "all"];
+        let more = [&["--phases", phases, "--checks", "all"], more].concat();
         let (fine, words) = fuzz(bridge.address, name, &settings, &more).await;
         println!("{words}\nschemathesis as {name}: {:.1} s in all", began.elapsed().as_secs_f32());
         assert!(fine, "schemathesis found something: see above");

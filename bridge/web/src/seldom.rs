@@ -11,11 +11,14 @@ use smol_str::SmolStr;
 
 const PERIOD: Duration = Duration::from_secs(60);
 
+/// The token and the subject.
+type Kind = (&'static str, &'static str);
+
 /// What was written when, and what was not since. Kinds and subjects are from fixed lists.
 #[derive(Debug)]
 pub(crate) struct Seldom {
     class: &'static str,
-    told: Mutex<HashMap<(&'static str, &'static str), (Option<Instant>, u64)>>,
+    told: Mutex<HashMap<Kind, (Option<Instant>, u64)>>,
 }
 
 impl Seldom {

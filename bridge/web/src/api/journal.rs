@@ -83,7 +83,7 @@ pub(crate) struct EntryPage {
     next: Option<u64>,
 }
 
-fn unfit(words: String) -> Problem {
+fn unfit(words: &str) -> Problem {
     Problem::new(Trouble::Invalid, format!("the query: {words}"))
 }
 
@@ -96,22 +96,22 @@ pub(crate) async fn journal(
     let EntriesAsked { after, limit, kind, target, intent, since, before } = asked;
     let most = limit.unwrap_or(PAGE);
     if !(1..=PAGE_MOST).contains(&most) {
-        return Err(unfit(format!("limit is {most}, not 1 to {PAGE_MOST}")));
+        return Err(unfit(&format!("limit is {most}, not 1 to {PAGE_MOST}")));
     }
     let after = after.unwrap_or(0);
     if after > LAST {
-        return Err(unfit(format!("after is {after}, more than any entry's number")));
+        return Err(unfit(&format!("after is {after}, more than any entry's number")));
     }
     let time = |name: &str, at: Option<u64>| {
-        let read = |at| i64::try_from(at).map_err(|_| unfit(format!("{name} is {at}, which is no time")));
+        let read = |at| i64::try_from(at).map_err(|_| unfit(&format!("{name} is {at}, which is no time")));
         at.map(read).transpose().map(|at| at.map(UnixMs))
     };
     let kinds = kind.map(|token| {
         let shown: String = token.chars().take(40).collect();
-        Kind::from_token(&token).ok_or_else(|| unfit(format!("there is no kind {shown:?}")))
+        Kind::from_token(&token).ok_or_else(|| unfit(&format!("there is no kind {shown:?}")))
     });
     let intent = intent.map(|text| {
-        text.parse::<IntentId>().map_err(|error| unfit(format!("intent is no intent's id: {error}")))
+        text.parse::<IntentId>().map_err(|error| unfit(&format!("intent is no intent's id: {error}")))
     });
     let filter = EntryFilter {
         after,

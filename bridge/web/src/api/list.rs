@@ -352,7 +352,7 @@ pub(crate) async fn health(State(api): State<Arc<Api>>, headers: HeaderMap) -> R
     });
     let health = Health {
         well: stats.failing.is_none(),
-        journal: stats.failing.as_deref().map(ToString::to_string),
+        journal: stats.failing.as_deref().map(str::to_owned),
         entries: api.engine.journal().head().seq,
         read_only: api.engine.read_only().is_some(),
         targets: size(api.engine.inventory().target_count()),
