@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use primrack_lsl::Profile;
 use primrack_lsl::source::expand;
-use primrack_region::{AvatarPlan, RackPlan, Region, RegionEvent, RegionSettings};
+use primrack_region::{AvatarPlan, DialogId, RackPlan, Region, RegionEvent, RegionSettings};
 use primrack_tests::{OWNER, SECRET, soon};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -149,6 +149,12 @@ impl World {
     /// Ada touches a unit and chooses from the menu; waits for the receipt in her chat, and says how long
     /// that took from her choice.
     pub(crate) async fn touch(&self, number: u8, unit: &str, pick: &str, receipt: &str) -> Duration {
+        let menu = self.menu(number, unit, pick).await;
+        self.choose(unit, menu, pick, receipt).await
+    }
+
+    /// Ada touches a unit, and the menu that she gets has this choice.
+    pub(crate) async fn menu(&self, number: u8, unit: &str, pick: &str) -> DialogId {
         let (snapshot, mut events) = self.region.snapshot().await.unwrap();
         let prim = snapshot.prims.iter().find(|prim| prim.name == format!("unit {number}")).unwrap().id;
         self.region.touch(ada(), prim).await.unwrap().unwrap();
@@ -162,9 +168,16 @@ impl World {
         let dialog = soon("a menu", dialog).await;
         assert!(dialog.text.contains(unit), "{unit}: {}", dialog.text);
         assert!(dialog.buttons.iter().any(|button| button == pick), "{unit}: {:?}", dialog.buttons);
-        self.note(unit, format!("Ada touches it; menu {:?}; she chooses {pick}", dialog.buttons));
+        self.note(unit, format!("Ada touches it; menu {:?}", dialog.buttons));
+        dialog.id
+    }
+
+    /// Ada chooses from a menu; waits for the receipt in her chat, and says how long that took.
+    pub(crate) async fn choose(&self, unit: &str, menu: DialogId, pick: &str, receipt: &str) -> Duration {
+        let (_, mut events) = self.region.snapshot().await.unwrap();
+        self.note(unit, format!("Ada chooses {pick}"));
         let began = Instant::now();
-        self.region.answer_dialog(ada(), dialog.id, pick).await.unwrap().unwrap();
+        self.region.answer_dialog(ada(), menu, pick).await.unwrap().unwrap();
         let told = async {
             loop {
                 if let RegionEvent::Chat(chat) = events.recv().await.unwrap()
