@@ -21,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use primrack_engine::journal::{Decision, Entry};
 use primrack_model::{Outcome, Verdict};
 use primrack_tests::http::metric;
-use primrack_tests::{BridgeProcess, Broker, Control, Emulator, Part, Player, Room, WORLD, soon, until};
+use primrack_tests::{BridgeProcess, Broker, Control, Emulator, Part, Player, Room, WORLD, until};
 use serde_json::{Value, json};
 use world::World;
 
@@ -181,7 +181,7 @@ async fn badge_mqtt_api_and_touch_race_for_one_machine_and_one_of_them_starts_it
     .await;
     assert_eq!(metric(at, "primrack_intents_accepted_total{action=\"start\"}").await, 1.0);
     assert_eq!(metric(at, "primrack_intents_joined_total").await, 3.0);
-    assert_eq!(metric(at, "primrack_commands_ended_total{outcome=\"done\"}").await, 1.0);
+    assert_eq!(metric(at, "primrack_commands_ended_total{action=\"start\",outcome=\"done\"}").await, 1.0);
 
     let mut said =
         format!("Four race for one machine; all were answered {} ms after the start.\n", raced.as_millis());
