@@ -54,12 +54,6 @@ const LAZY: Duration = Duration::from_millis(20);
 /// While touches come close upon each other, the writer waits this long for more before it commits: a commit
 /// costs about as much as five entries. Not noticed by a person, who gets an answer within 150 ms.
 const GATHER: Duration = Duration::from_micros(400);
-/// Somebody's wait does not get longer by this, since what is being waited for is a place on the processor: the
-/// fewer commits, the sooner everybody has one.
-const RUSH_GATHER: Duration = Duration::from_micros(1200);
-/// Awaited entries a second from which on it is a rush, and so many must have come at least.
-const RUSH_PER_S: f64 = 7000.0;
-const RUSH_LEAST: usize = 8;
 /// So many waiting entries are enough for a commit of their own.
 const GATHERED: usize = 12;
 /// They come close upon each other when one came so soon after the last commit.
@@ -71,10 +65,6 @@ struct State {
     awaited: usize,
     /// When the first came that nobody waits for.
     lazy_since: Option<Instant>,
-    /// When items were last taken.
-    taken: Instant,
-    /// They came in a rush then.
-    rush: bool,
     /// The writer sleeps and wants to be woken.
     asleep: bool,
     closing: bool,
@@ -92,15 +82,7 @@ pub(super) struct Queue {
 
 impl Queue {
     pub(super) fn new(bound: usize) -> Self {
-        let state = State {
-            items: Vec::new(),
-            awaited: 0,
-            lazy_since: None,
-            taken: Instant::now(),
-            rush: false,
-            asleep: false,
-            closing: false,
-        };
+        let state = State { items: Vec::new(), awaited: 0, lazy_since: None, asleep: false, closing: false };
         Self {
             state: Mutex::new(state),
             wake: Condvar::new(),
@@ -174,13 +156,8 @@ impl Queue {
         let few = (1..GATHERED).contains(&state.awaited);
         if few && !state.closing && last.elapsed() < CLOSE {
             // Not asleep, so that only a closing wakes it: being woken for each entry is what this saves.
-            let time = if state.rush { RUSH_GATHER } else { GATHER };
-            self.wake.wait_for(&mut state, time);
+            self.wake.wait_for(&mut state, GATHER);
         }
-        let now = Instant::now();
-        let long = now.duration_since(state.taken).as_secs_f64();
-        state.rush = state.awaited >= RUSH_LEAST && state.awaited as f64 > RUSH_PER_S * long;
-        state.taken = now;
         state.awaited = 0;
         state.lazy_since = None;
         if batch.is_empty() {
